@@ -1,0 +1,64 @@
+"""Pages for what went wrong. None of them asks the database: it may be the very thing that failed."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from notejam.db import is_unavailable
+from notejam.security import CSRFError
+
+RETRY_AFTER_SECONDS = 5
+
+TEXTS = {
+    400: ("Bad request", "The address or the form could not be understood."),
+    404: ("Page not found", "There is no such page, or it is not yours."),
+    405: ("Not possible here", "This page cannot be used that way."),
+    413: ("Too much at once", "What was sent is too large. A note holds up to 1 MiB of text."),
+    500: ("Something went wrong", "The fault is ours and has been recorded. Please try again later."),
+    503: (
+        "Back in a moment",
+        "Notejam cannot reach its database just now. Please try again in a few seconds.",
+    ),
+}
+FORM_EXPIRED_TEXT = (
+    "The form did not carry a valid token: it was open in a browser that has signed in or out since, or one "
+    "whose cookies are off. Nothing was changed. Go back, reload the page, and send the form again."
+)
+FORM_EXPIRED = ("Please send the form again", FORM_EXPIRED_TEXT)
+
+
+def error_page(code: int, texts: tuple[str, str] | None = None) -> tuple[str, int]:
+    """Make the page for a status."""
+    title, message = texts or TEXTS.get(code) or TEXTS[400 if code < InternalServerError.code else 500]
+    return render_template("error.html", title=title, message=message), code
+
+
+def handle_http(error: HTTPException) -> ResponseReturnValue:
+    """Answer in the app's own words; keep what belongs to the status, such as Allow."""
+    response = error.get_response()
+    response.data, response.status_code = error_page(error.code or InternalServerError.code)
+    return response
+
+
+def handle_csrf(_: CSRFError) -> ResponseReturnValue:
+    """Explain a missing or wrong token."""
+    return error_page(400, FORM_EXPIRED)
+
+
+def handle_database(error: SQLAlchemyError) -> ResponseReturnValue:
+    """Tell "try again" from a fault: during a failover the database is away for seconds."""
+    if not is_unavailable(error):
+        raise error
+    current_app.logger.warning("the database is unavailable", exc_info=error)
+    body, code = error_page(503)
+    return body, code, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+def init_app(app: Flask) -> None:
+    """Put the pages in place."""
+    app.register_error_handler(HTTPException, handle_http)
+    app.register_error_handler(CSRFError, handle_csrf)
+    app.register_error_handler(SQLAlchemyError, handle_database)

@@ -1,0 +1,143 @@
+"""A throw-away PostgreSQL server for the tests: real, on loopback, in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+BINARIES = Path("/usr/lib/postgresql")
+START_SECONDS = 60
+# The tests' data need not survive a crash.
+FAST = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "shared_buffers=32MB",
+    "max_connections=40",
+)
+
+
+def find_binaries() -> Path:
+    """Find the newest installed server."""
+    found = [path.parent for path in BINARIES.glob("*/bin/postgres")]
+    on_path = shutil.which("postgres")
+    if on_path:
+        found.append(Path(on_path).parent)
+    if not found:
+        pytest.fail(
+            "These tests run on a real PostgreSQL server, and none is installed.\n"
+            "On Debian: apt-get install postgresql (only its programs are used; the tests start their own "
+            "server on a free port and remove it)",
+            pytrace=False,
+        )
+    return max(found, key=lambda path: int(path.parent.name) if path.parent.name.isdigit() else 0)
+
+
+class PostgresServer:
+    """A running server; makes and drops databases."""
+
+    def __init__(self, port: int, password: str) -> None:
+        self._url = URL.create("postgresql+psycopg", "postgres", password, "127.0.0.1", port, "postgres")
+
+    def url(self, database: str) -> URL:
+        return self._url.set(database=database)
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            self.url(database).set(drivername="postgresql").render_as_string(hide_password=False),
+            autocommit=True,
+        )
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        with self.connect(database) as connection:
+            connection.execute(statement.encode())
+
+    @contextmanager
+    def database(self, name: str, template: str = "template0") -> Iterator[URL]:
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def run_postgres() -> Iterator[PostgresServer]:
+    """Start a server, and remove every trace of it afterwards."""
+    binaries = find_binaries()
+    # The server refuses to run as root.
+    account = "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="notejam-postgres-"))
+    try:
+        if account:
+            shutil.chown(folder, account, account)
+        password = secrets.token_hex(16)
+        password_file = folder / "password"
+        password_file.write_text(password, encoding="utf-8")
+        if account:
+            shutil.chown(password_file, account, account)
+        data = folder / "data"
+        # A language's own collation, unlike SQLite's: the app must not depend on the server's.
+        command: list[str | Path] = [
+            *(binaries / "initdb", "--pgdata", data, "--username=postgres", "--encoding=UTF8", "--no-sync"),
+            *("--auth=scram-sha-256", f"--pwfile={password_file}"),
+            *("--locale=C", "--locale-provider=icu", "--icu-locale=en-US"),
+        ]
+        subprocess.run(
+            command, check=True, user=account, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        with _running(binaries, data, account) as port:
+            yield PostgresServer(port, password)
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _running(binaries: Path, data: Path, account: str | None) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={data.parent}", *FAST]
+    log = data.parent / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [binaries / "postgres", "-D", data, *(part for option in options for part in ("-c", option))],
+            user=account,
+            cwd=data.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_listening(process, port, log)
+        yield port
+    finally:
+        process.send_signal(signal.SIGINT)  # "fast": end the sessions, then stop
+        process.wait(timeout=START_SECONDS)
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            # Any answer of the server will do, even "no such user": then it takes connections.
+            psycopg.connect(
+                host="127.0.0.1", port=port, user="nobody", password="x", dbname="x", connect_timeout=2
+            )
+        except psycopg.OperationalError as error:
+            if "authentication failed" in str(error):
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")

@@ -1,0 +1,76 @@
+"""What values.schema.json of postgres-ha lets through, and what it names when it refuses."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"global": {"anything": {"a": "parent chart"}}},
+        {"members": 1},
+        {"members": 7},
+        {"image": {"digest": DIGEST}},
+        {"image": {"tag": "17", "digest": ""}},
+        {"durability": "required", "members": 2},
+        {"failover": {"ttl": 30, "loopWait": 10, "retryTimeout": 10}},
+        {"postgresql": {"parameters": {"work_mem": "8MB", "random_page_cost": 1.1, "autovacuum": True}}},
+        {"postgresql": {"parameters": {"pg_stat_statements.max": 1000}}},
+        {"storage": {"wal": {"enabled": True, "size": "512Mi"}}},
+        {"resources": {"limits": {"cpu": "500m"}}},
+        {"networkPolicy": {"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}},
+        {"fullnameOverride": "accounts"},
+    ],
+)
+def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, Any]) -> None:
+    assert render("postgres-ha", values)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"replicas": 3}, "'replicas' not allowed"),
+        ({"members": 0}, "/members"),
+        ({"members": 8}, "/members"),
+        ({"members": "3"}, "/members"),
+        ({"durability": "required", "members": 1}, "/members"),
+        ({"durability": "always"}, "/durability"),
+        ({"image": {"digest": "sha256:123"}}, "/image/digest"),
+        ({"image": {"repository": ""}}, "/image/repository"),
+        ({"image": {"registry": "x"}}, "'registry' not allowed"),
+        ({"database": {"name": "template1"}}, "/database/name"),
+        ({"database": {"name": "with-dash"}}, "/database/name"),
+        ({"database": {"user": "postgres"}}, "/database/user"),
+        ({"database": {"user": "pg_reader"}}, "/database/user"),
+        ({"database": {"user": "x'; DROP TABLE notes"}}, "/database/user"),
+        ({"credentials": {"app": {"password": "hunter2"}}}, "'password' not allowed"),
+        ({"failover": {"ttl": 19}}, "/failover/ttl"),
+        ({"failover": {"loopWait": 0}}, "/failover/loopWait"),
+        ({"failover": {"retryTimeout": 2}}, "/failover/retryTimeout"),
+        ({"failover": {"loopWait": 7}}, "failover.loopWait + 2 * failover.retryTimeout is 21"),
+        ({"postgresql": {"maxConnections": 5}}, "/postgresql/maxConnections"),
+        ({"postgresql": {"parameters": {"wal_level": "logical"}}}, "/postgresql/parameters/wal_level"),
+        ({"postgresql": {"parameters": {"port": 5433}}}, "/postgresql/parameters/port"),
+        ({"postgresql": {"parameters": {"work_mem": ["8MB"]}}}, "/postgresql/parameters/work_mem"),
+        ({"storage": {"size": "8G"}}, "/storage/size"),
+        ({"storage": {"wal": {"enabled": "yes"}}}, "/storage/wal/enabled"),
+        ({"resources": {"limits": {"memory": "lots"}}}, "/resources/limits/memory"),
+        ({"resources": {"limits": {"memory": None}}}, "'memory'"),
+        ({"terminationGracePeriodSeconds": 30}, "/terminationGracePeriodSeconds"),
+        ({"preStopSeconds": 120}, "/preStopSeconds"),
+        ({"networkPolicy": {"clients": []}}, "/networkPolicy/clients"),
+        ({"networkPolicy": {"clients": [{}]}}, "/networkPolicy/clients/0"),
+        ({"networkPolicy": {"from": []}}, "'from' not allowed"),
+        ({"podLabels": {"role": "primary"}}, "/podLabels/role"),
+        ({"fullnameOverride": "x" * 53}, "/fullnameOverride"),
+    ],
+)
+def test_rejects_and_names_the_key(
+    render_error: Callable[..., str], values: dict[str, Any], named: str
+) -> None:
+    assert named in render_error("postgres-ha", values)

@@ -1,0 +1,289 @@
+"""The scripts in the image of postgres-ha, against a Patroni and a Kubernetes API that are played here."""
+
+import http.client
+import importlib.util
+import json
+import os
+import stat
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+IMAGE = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha" / "image"
+ENV = {"POD_NAME": "db-1", "PATRONI_RESTAPI_USERNAME": "patroni", "PATRONI_RESTAPI_PASSWORD": "s3cret"}
+Answer = tuple[int, Any]
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"postgres_ha_{name}", IMAGE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Server(ThreadingHTTPServer):
+    """Answers from `routes`: a value or, to change with time, a function; `seen` holds what came in."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.routes: dict[str, Answer | Callable[[], Answer]] = {}
+        self.seen: list[tuple[str, Any, str]] = []
+
+    def bodies(self, route: str) -> list[Any]:
+        return [body for seen, body, _ in self.seen if seen == route]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def answer(self) -> None:
+        route = f"{self.command} {self.path}"
+        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.seen.append((route, json.loads(text or b"null"), self.headers.get("Authorization") or ""))
+        found = self.server.routes.get(route, (404, "no such route"))
+        status, body = found() if callable(found) else found
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
+
+    do_GET = do_POST = do_PATCH = answer  # noqa: N815 (the names that http.server calls)
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def member(name: str, role: str = "quorum_standby", state: str = "streaming") -> dict[str, str]:
+    return {"name": name, "role": role, "state": state}
+
+
+LEADER = member("db-1", "leader", "running")
+SWITCHED = [member("db-1"), member("db-0", "leader", "running")]
+
+
+class TestPreStop:
+    @pytest.fixture
+    def script(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch, program: Callable[[str, str], Path]
+    ) -> ModuleType:
+        module = load("pre_stop")
+        monkeypatch.setattr(module, "API_PORT", server.server_address[1])
+        monkeypatch.setattr(module, "PAUSE", 0.01)
+        psql = program("psql", 'echo "$@" >> "$(dirname "$0")/calls"')
+        monkeypatch.setenv("PATH", f"{psql.parent}:{os.environ['PATH']}")
+        return module
+
+    @pytest.mark.parametrize(
+        ("members", "expected"),
+        [
+            ([LEADER], None),
+            ([LEADER, member("db-0", state="stopped")], None),
+            ([LEADER, member("db-0")], "db-0"),
+            # A rolling restart has been at db-2 already.
+            ([LEADER, member("db-0"), member("db-2")], "db-2"),
+            ([LEADER, member("db-0"), member("db-2", state="starting")], "db-0"),
+            # Only a synchronous standby has every commit.
+            ([LEADER, member("db-0"), member("db-2", "replica")], "db-0"),
+            ([LEADER, member("db-2", "replica")], "db-2"),
+            # By number, not by letter.
+            ([LEADER, member("db-10"), member("db-9")], "db-9"),
+        ],
+    )
+    def test_candidate(self, script: ModuleType, members: list[Any], expected: str | None) -> None:
+        assert script.choose_candidate("db-1", members) == expected
+
+    def test_a_replica_does_nothing(self, script: ModuleType, server: Server) -> None:
+        server.routes["GET /leader"] = (503, "")
+        assert "nothing to hand over" in script.hand_over(ENV, script.Deadline(5))
+        assert [route for route, *_ in server.seen] == ["GET /leader"]
+
+    def test_a_single_member_does_nothing(self, script: ModuleType, server: Server) -> None:
+        server.routes |= {"GET /leader": (200, ""), "GET /cluster": (200, {"members": [LEADER]})}
+        assert "nobody to hand over to" in script.hand_over(ENV, script.Deadline(5))
+        assert not server.bodies("POST /switchover")
+
+    def test_the_leader_switches_over_and_rejoins(
+        self, script: ModuleType, server: Server, tmp_path: Path
+    ) -> None:
+        demoting = [member("db-1", "replica", "stopped"), member("db-0", "leader", "running")]
+        clusters = iter([[LEADER, member("db-0")]] * 2 + [demoting])
+        server.routes |= {
+            "GET /leader": (200, ""),
+            "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
+            "POST /switchover": (200, "Successfully switched over"),
+        }
+        assert script.hand_over(ENV, script.Deadline(5)) == "Successfully switched over"
+        assert server.bodies("POST /switchover") == [{"leader": "db-1", "candidate": "db-0"}]
+        (authorization,) = [seen for route, _, seen in server.seen if route.startswith("POST")]
+        assert authorization == "Basic cGF0cm9uaTpzM2NyZXQ="
+        assert len([route for route, *_ in server.seen if route == "GET /cluster"]) == 4
+        assert "CHECKPOINT" in (tmp_path / "bin" / "calls").read_text(encoding="utf-8")
+
+    def test_it_waits_for_a_replica_and_tries_again(self, script: ModuleType, server: Server) -> None:
+        clusters = iter([[LEADER, member("db-0", state="starting")]] * 2 + [[LEADER, member("db-0")]] * 2)
+        attempts = iter([(412, "no good candidates"), (200, "Successfully switched over")])
+        server.routes |= {
+            "GET /leader": (200, ""),
+            "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
+            "POST /switchover": lambda: next(attempts),
+        }
+        assert script.hand_over(ENV, script.Deadline(5)) == "Successfully switched over"
+        assert len(server.bodies("POST /switchover")) == 2
+
+    def test_it_does_not_wait_for_members_that_leave(self, script: ModuleType, server: Server) -> None:
+        clusters = iter([[LEADER, member("db-0", state="stopping")]] * 2)
+        server.routes |= {
+            "GET /leader": (200, ""),
+            "GET /cluster": lambda: (200, {"members": next(clusters, [LEADER])}),
+        }
+        assert "nobody to hand over to" in script.hand_over(ENV, script.Deadline(5))
+
+    def test_it_does_not_wait_for_itself_for_ever(
+        self, script: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(script, "REJOIN_TIMEOUT", 0.1)
+        server.routes |= {
+            "GET /leader": (200, ""),
+            "GET /cluster": (200, {"members": [LEADER, member("db-0")]}),
+            "POST /switchover": (200, "Successfully switched over"),
+        }
+        assert script.hand_over(ENV, script.Deadline(5)).endswith(", not a replica yet")
+
+    def test_it_gives_up_in_time(self, script: ModuleType, server: Server) -> None:
+        server.routes |= {
+            "GET /leader": (200, ""),
+            "GET /cluster": (200, {"members": [LEADER, member("db-0")]}),
+            "POST /switchover": (503, "switchover failed"),
+        }
+        assert script.hand_over(ENV, script.Deadline(0.5)).startswith("gave up: ")
+        assert server.bodies("POST /switchover")
+
+    def test_a_checkpoint_that_fails_is_no_obstacle(
+        self, script: ModuleType, server: Server, program: Callable[[str, str], Path]
+    ) -> None:
+        program("psql", "exit 2")
+        clusters = iter([[LEADER, member("db-0")]] * 2)
+        server.routes |= {
+            "GET /leader": (200, ""),
+            "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
+            "POST /switchover": (200, "Successfully switched over"),
+        }
+        assert script.hand_over(ENV, script.Deadline(5)) == "Successfully switched over"
+
+    def test_a_lock_that_moved_meanwhile_is_enough(self, script: ModuleType, server: Server) -> None:
+        leads = iter([(200, "")])
+        server.routes |= {
+            "GET /leader": lambda: next(leads, (503, "")),
+            "GET /cluster": (200, {"members": [LEADER, member("db-0")]}),
+            "POST /switchover": (503, "switchover status unknown"),
+        }
+        assert script.hand_over(ENV, script.Deadline(5)) == "the lock is with another member"
+
+    def test_nothing_makes_it_fail(
+        self, script: ModuleType, monkeypatch: pytest.MonkeyPatch, server: Server
+    ) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(script, "log", said.append)
+        server.routes["GET /leader"] = (200, "")
+        script.main({**ENV, "PRE_STOP_SECONDS": "1"})
+        monkeypatch.setattr(script, "API_PORT", 1)
+        script.main({**ENV, "PRE_STOP_SECONDS": "1"})
+        assert [line.startswith("failed:") for line in said] == [True, True]
+
+
+class TestOnRoleChange:
+    PODS = "GET /api/v1/namespaces/stage/pods?labelSelector=cluster-name%3Ddb%2Crole%3Dprimary"
+    LOCK = "GET /api/v1/namespaces/stage/configmaps/db-leader"
+
+    def strip(self, server: Server) -> Any:
+        script = load("on_role_change")
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
+        try:
+            return script.strip_others(script.Api(connection, "token", "stage"), "db-1", "db")
+        finally:
+            connection.close()
+
+    @staticmethod
+    def pod(name: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "resourceVersion": "7"}}
+
+    def test_takes_the_label_from_the_others(self, server: Server) -> None:
+        server.routes |= {
+            self.LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
+            self.PODS: (200, {"items": [self.pod("db-0"), self.pod("db-1")]}),
+            "PATCH /api/v1/namespaces/stage/pods/db-0": (200, {}),
+        }
+        assert self.strip(server) == ["db-0"]
+        (patch,) = server.bodies("PATCH /api/v1/namespaces/stage/pods/db-0")
+        assert patch == {"metadata": {"resourceVersion": "7", "labels": {"role": None}}}
+        assert {authorization for *_, authorization in server.seen} == {"Bearer token"}
+
+    def test_leaves_everybody_alone_without_the_lock(self, server: Server) -> None:
+        server.routes[self.LOCK] = (200, {"metadata": {"annotations": {"leader": "db-2"}}})
+        assert self.strip(server) == []
+        assert [route for route, *_ in server.seen] == [self.LOCK]
+
+    def test_an_answer_that_is_no_success_is_an_error(self, server: Server) -> None:
+        server.routes[self.LOCK] = (403, "")
+        with pytest.raises(OSError, match="403"):
+            self.strip(server)
+
+    @pytest.mark.parametrize(
+        "arguments", [["on_role_change", "replica", "db"], ["on_start", "primary", "db"]]
+    )
+    def test_other_events_are_none_of_its_business(self, arguments: list[str]) -> None:
+        assert load("on_role_change").main(arguments) == 0
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str, str], Path]:
+    def make(name: str, body: str) -> Path:
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+class TestEntrypoint:
+    def run(self, tmp_path: Path, program: Callable[[str, str], Path]) -> subprocess.CompletedProcess[str]:
+        patroni = program("patroni", 'echo "patroni $* umask $(umask)"')
+        env = {"PATH": f"{patroni.parent}:{os.environ['PATH']}", "PGDATA": str(tmp_path / "17")}
+        command = [str(IMAGE / "entrypoint.sh"), "/etc/patroni/patroni.yml"]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=10)
+
+    def test_becomes_patroni_without_a_database(
+        self, tmp_path: Path, program: Callable[[str, str], Path]
+    ) -> None:
+        assert self.run(tmp_path, program).stdout == "patroni /etc/patroni/patroni.yml umask 0077\n"
+        assert not (tmp_path / "17").exists()
+
+    def test_takes_the_group_s_rights_off_the_data(
+        self, tmp_path: Path, program: Callable[[str, str], Path]
+    ) -> None:
+        data = tmp_path / "17"
+        data.mkdir()
+        data.chmod(0o2770)
+        self.run(tmp_path, program)
+        assert stat.S_IMODE(data.stat().st_mode) & 0o777 == 0o700

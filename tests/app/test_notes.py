@@ -153,6 +153,17 @@ def test_create_at_the_limits(signed_in: Visitor, store: Store) -> None:
     assert [(note.name, note.text) for note in store.all(Note)] == [(name, body)]
 
 
+def test_create_at_the_limits_as_multipart(signed_in: Visitor, store: Store) -> None:
+    body = "x" * NOTE_TEXT_MAX_BYTES
+    fields = {"csrf_token": signed_in.token_for("/notes/create/"), "name": "A", "pad": "0", "text": body}
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+    kind = "multipart/form-data; boundary=b"
+    page = signed_in.post_raw("/notes/create/", "".join([*parts, "--b--\r\n"]).encode(), content_type=kind)
+
+    assert page.status == 302
+    assert [note.text for note in store.all(Note)] == [body]
+
+
 # View
 
 

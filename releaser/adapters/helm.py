@@ -24,7 +24,8 @@ from releaser.core.model import Release, Stage, Values
 from releaser.errors import HelmError, ReleaserError
 
 GRACE = 20.0  # seconds that helm has to write down that it was ended
-GOOD = ("deployed", "superseded")
+# Helm calls a failed revision superseded when the rollback from it fails too; this tells them apart.
+FAILED = re.compile(r'(Upgrade|Rollback|Release) ".*" failed: ', re.DOTALL)
 RACES = 3  # times that a release is read again when it changed in between
 # `postgres-ha-0.1.0-h0123`: the version begins at the first hyphen before three numbers.
 CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d+\.\d+\.\d+.*)")
@@ -121,9 +122,9 @@ class HelmAdapter:
 
     def fetch_release(self, stage: Stage, release: str) -> Release | None:
         """Return the release at its newest revision, or None when there is none."""
+        command = self._command(stage)
 
         async def fetch() -> Release:
-            command = self._command(stage)
             for _ in range(RACES):
                 results: Sequence[Any] = await asyncio.gather(
                     command.status(release, namespace=stage.namespace),
@@ -144,9 +145,7 @@ class HelmAdapter:
     def fetch_revisions(self, stage: Stage, release: str) -> Mapping[int, str]:
         """Return the chart version of every kept revision that was deployed or superseded."""
         history = self._fetch(stage, self._command(stage).history(release, namespace=stage.namespace))
-        return {
-            int(item["revision"]): _split_chart(item)[1] for item in history or [] if item["status"] in GOOD
-        }
+        return {int(item["revision"]): _split_chart(item)[1] for item in history or [] if _is_good(item)}
 
     def _fetch(self, stage: Stage, work: Coroutine[Any, Any, T]) -> T | None:
         try:
@@ -187,6 +186,12 @@ def _seconds(stage: Stage) -> str:
     return f"{max(int(stage.rollout_timeout.total_seconds()), 1)}s"
 
 
+def _is_good(item: Mapping[str, Any]) -> bool:
+    """Whether a revision is deployed or was."""
+    state, description = item["status"], str(item.get("description") or "")
+    return state == "deployed" or (state == "superseded" and not FAILED.match(description))
+
+
 def _split_chart(item: Mapping[str, Any]) -> tuple[str, str]:
     found = CHART.fullmatch(str(item["chart"]))
     return (found["name"], found["version"]) if found else (str(item["chart"]), "")
@@ -197,11 +202,8 @@ def make_release(name: str, status: Mapping[str, Any], history: Sequence[Mapping
     revision, state = int(status["version"]), str(status["info"]["status"])
     current = next(item for item in history if item["revision"] == revision)
     chart_name, chart_version = _split_chart(current)
-    good = [
-        int(item["revision"])
-        for item in history
-        if item["status"] in GOOD and int(item["revision"]) != revision
-    ]
+    others = [item for item in history if _is_good(item) and int(item["revision"]) != revision]
+    good = [item for item in others if item["status"] == "deployed"] or others
     is_bad = state == "failed" or state.startswith("pending-")
     return Release(
         name=name,
@@ -212,7 +214,7 @@ def make_release(name: str, status: Mapping[str, Any], history: Sequence[Mapping
         values=status.get("config") or {},
         description=str(status["info"].get("description") or ""),
         updated=_time(status["info"].get("last_deployed")),
-        good_revision=max(good, default=None) if is_bad else None,
+        good_revision=max((int(item["revision"]) for item in good), default=None) if is_bad else None,
     )
 
 

@@ -74,6 +74,8 @@ class Started:
 
     def stop(self, grace: float = GRACE) -> None:
         """End the whole group: TERM, then KILL after `grace` seconds. Returns when it is gone."""
+        if self.is_done():
+            return  # its number may be another's by now
         self._signal(signal.SIGTERM)
         try:
             self._process.wait(grace)

@@ -44,8 +44,11 @@ def read(text: str) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(str(error.problem or error.context).split("\n")[0].split())
         raise YamlError(problem, mark.line + 1 if mark else None) from error
-    except (YAMLError, ValueError) as error:
+    except YAMLError as error:
         raise YamlError(" ".join(str(error).split())) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # ruamel.yaml stumbles over `!!bool maybe` and `!!int ''` without saying where.
+        raise YamlError(f"a value does not fit its tag: {error!r}") from error
     except RecursionError as error:
         raise YamlError("it is nested too deeply, or an alias holds itself") from error
     if plain is None:

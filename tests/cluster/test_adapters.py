@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -175,9 +175,7 @@ def test_a_namespace_is_made(stage: Stage, cluster: ClusterAdapter, kubectl: Cal
 
 
 @pytest.fixture
-def stranger(
-    stage: Stage, kubectl: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
+def stranger(kubectl: Callable[..., str], tmp_path: Path) -> Iterator[str]:
     """A context of somebody without rights, in a kubeconfig of its own before the usual one."""
     kubectl("create", "serviceaccount", "stranger")
     config = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
@@ -193,8 +191,9 @@ def stranger(
         )
     )
     usual = os.environ.get("KUBECONFIG", str(Path.home() / ".kube" / "config"))
-    monkeypatch.setenv("KUBECONFIG", f"{file}{os.pathsep}{usual}")
-    return "stranger"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", f"{file}{os.pathsep}{usual}")
+        yield "stranger"
 
 
 def test_without_rights_the_right_is_named(stage: Stage, stranger: str, kubectl: Callable[..., str]) -> None:
@@ -221,7 +220,7 @@ def test_without_rights_the_right_is_named(stage: Stage, stranger: str, kubectl:
     wait_for(lambda: can_access(cluster, theirs), "the new rights count")
     assert not cluster.ensure_namespace(theirs)
     with pytest.raises(ForbiddenError):
-        cluster.ensure_namespace(replace(theirs, namespace=f"{stage.namespace}-new"))
+        cluster.check_access(replace(theirs, namespace=f"{stage.namespace}-new"))
 
 
 def can_access(cluster: ClusterAdapter, stage: Stage) -> bool:
@@ -232,24 +231,28 @@ def can_access(cluster: ClusterAdapter, stage: Stage) -> bool:
     return True
 
 
-def test_a_cluster_that_is_away(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def away(stage: Stage, tmp_path: Path) -> Iterator[Stage]:
+    """A stage of a cluster that nobody runs."""
     file = tmp_path / "kubeconfig"
-    away = {"name": "away", "cluster": {"server": "https://127.0.0.1:1"}}
+    cluster = {"name": "away", "cluster": {"server": "https://127.0.0.1:1"}}
     context = {"name": "away", "context": {"cluster": "away", "user": "u"}}
     user = {"name": "u", "user": {"token": "t"}}
-    file.write_text(json.dumps({"clusters": [away], "users": [user], "contexts": [context]}))
-    monkeypatch.setenv("KUBECONFIG", str(file))
-    theirs = replace(stage, context="away")
+    file.write_text(json.dumps({"clusters": [cluster], "users": [user], "contexts": [context]}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(file))
+        yield replace(stage, context="away")
 
-    with pytest.raises(
-        UnavailableError, match="the cluster of context away does not answer: Connection refused"
-    ):
-        ClusterAdapter().check_access(theirs)
+
+def test_a_cluster_that_is_away(away: Stage) -> None:
+    said = "the cluster of context away does not answer"
+    with pytest.raises(UnavailableError, match=f"{said}: Connection refused"):
+        ClusterAdapter().check_access(away)
     for program in HELMS:
-        with pytest.raises(UnavailableError, match="the cluster of context away does not answer"):
-            HelmAdapter(program).fetch_release(theirs, "x")
+        with pytest.raises(UnavailableError, match=said):
+            HelmAdapter(program).fetch_release(away, "x")
         with pytest.raises(InputError, match="the kubeconfig has no context none"):
-            HelmAdapter(program).fetch_release(replace(theirs, context="none"), "x")
+            HelmAdapter(program).fetch_release(replace(away, context="none"), "x")
 
 
 # --- records and lock --------------------------------------------------------------------------
@@ -474,7 +477,7 @@ def ready_stateful_set(world: World) -> Workload | None:
 
 def test_what_goes_wrong_is_seen(world: World) -> None:
     since = datetime.now(UTC)
-    world.apply("0.1.0", command="echo first line; echo it is broken >&2; exit 7")
+    world.apply("0.1.0", command="echo first line; echo it is broken; exit 7")
     pod, container = world.wait_container(lambda item: item.restarts >= 1, "it crashes")
     _, container = world.wait_container(lambda item: item.reason == "CrashLoopBackOff", "it backs off")
     assert (container.state, container.last_reason, container.last_exit_code) == ("waiting", "Error", 7)
@@ -574,18 +577,20 @@ def test_a_release_installed_by_hand_is_taken_over(
     assert len(world.wait_available().pods) == 1
 
 
-def test_a_killed_helm_leaves_a_pending_revision_that_can_be_forgotten(world: World) -> None:
+def test_a_killed_helm_leaves_a_pending_revision_that_can_be_forgotten(
+    world: World, request: pytest.FixtureRequest
+) -> None:
     world.apply("0.1.0")
-    helm = HelmAdapter(world.helm._executable, grace=0)  # noqa: SLF001 # KILL at once, as a crash would
-    chart = pack_chart(world.folder, "0.2.0")
-    values = {"image": world.image, "hook": "sleep 60"}
-    run = helm.start_apply(world.stage, "web", chart, values, "interrupted")
-    wait_for(lambda: world.release().revision == 2, "helm has begun")
-    wait_for(lambda: bool(world.workload("Job").pods), "its hook runs")
-    run.stop()
+    stage, chart = world.stage, pack_chart(world.folder, "0.2.0")
+    command = [
+        *(request.node.callspec.params["world"], "upgrade", "web", str(chart)),
+        *("--set", f"image={world.image},hook=sleep 60"),
+        *("--kube-context", stage.context, "-n", stage.namespace),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        wait_for(lambda: world.release().revision == 2, "helm has begun")
+        killed.kill()
 
-    with pytest.raises(HelmError, match="helm was ended before it was done"):
-        run.check()
     release = world.release()
     assert (release.revision, release.status, release.good_revision) == (2, "pending-upgrade", 1)
     assert release.is_pending
@@ -599,3 +604,21 @@ def test_a_killed_helm_leaves_a_pending_revision_that_can_be_forgotten(world: Wo
     assert (world.release().revision, world.release().status) == (1, "deployed")
     world.apply("0.3.0")
     assert world.release().status == "deployed"
+
+
+def test_a_helm_that_is_ended_says_so_in_the_release(world: World) -> None:
+    """Helm writes down that it was ended when it is given the time."""
+    world.apply("0.1.0")
+    chart = pack_chart(world.folder, "0.2.0")
+    values = {"image": world.image, "hook": "sleep 60"}
+    run = world.helm.start_apply(world.stage, "web", chart, values, "interrupted")
+    wait_for(lambda: world.release().revision == 2, "helm has begun")
+    assert not run.is_done()
+
+    run.stop()
+
+    assert run.is_done()
+    with pytest.raises(HelmError, match="helm was ended before it was done"):
+        run.check()
+    release = world.release()
+    assert (release.revision, release.status, release.good_revision) == (2, "failed", 1)

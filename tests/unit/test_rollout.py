@@ -87,6 +87,10 @@ def test_the_shell_of_an_evicted_old_pod_may_stay(phase: str) -> None:
     assert judge_one(make_workload(pods=[make_pod(), shell])).progress is Progress.DONE
 
 
+def test_while_the_newest_revision_is_not_known_no_pod_is_called_old() -> None:
+    assert judge_one(make_workload(pods=[make_old()], revision="")).progress is Progress.DONE
+
+
 def test_all_that_goes_on_is_named() -> None:
     verdict = judge_one(make_workload(available=0), make_workload("StatefulSet", "db", updated=0))
     assert verdict.reason == "web: 1 of 1 updated, 0 available; db: 0 of 1 updated, 1 available"

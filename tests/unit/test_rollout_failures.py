@@ -68,6 +68,8 @@ def test_a_container_that_cannot_be_made_has_some_seconds(reason: str) -> None:
     verdict = judge_one(make_workload(pods=[old]))
     assert verdict.reason == 'Deployment web: container web cannot start: secret "db" not found'
     assert not verdict.crashed
+    without = make_waiting_pod(reason=reason, created=NOW - seconds(16))
+    assert judge_one(make_workload(pods=[without])).reason.endswith(f"cannot start: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,15 @@ def test_a_failed_job_names_its_pod() -> None:
         "migrate-a",
         "flask",
     )
+
+
+def test_a_failed_job_has_no_generation_to_wait_for() -> None:
+    assert judge_one(make_job(failed="DeadlineExceeded", observed_generation=0)).progress is Progress.FAILED
+
+
+def test_every_pod_of_a_job_is_its_newest() -> None:
+    crashing = make_waiting_pod("migrate-a", "CrashLoopBackOff", restarts=1, revision="its own")
+    assert judge_one(make_job(pods=[crashing])).pod == "migrate-a"
 
 
 def test_a_job_that_tries_again_goes_on() -> None:

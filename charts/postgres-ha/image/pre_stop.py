@@ -3,8 +3,8 @@
 
 A member that is not the leader has nothing to do. The leader writes a checkpoint (its shutdown is short then)
 and asks Patroni for a switchover until one succeeds, nobody could ever take over, or the time is up.
-Then it waits until this member is a replica: the new primary may count on it for its first commits, and lets it
-go in good order only from there.
+Then it waits until this member is a replica: the new primary may count on it for its first commits, and lets
+it go in good order only from there.
 
 Never fails: whatever happens here, the pod ends, and the automatic failover is what remains.
 
@@ -146,7 +146,7 @@ def hand_over(env: Mapping[str, str], deadline: Deadline) -> str:
             candidate = choose_candidate(me, members)
             if candidate:
                 body = {"leader": me, "candidate": candidate}
-                timeout = min(SWITCHOVER_TIMEOUT, deadline.left)
+                timeout = max(1.0, min(SWITCHOVER_TIMEOUT, deadline.left))
                 status, last = call("POST", "/switchover", timeout, body=body, headers=headers)
                 if status == http.HTTPStatus.OK:
                     rejoined = wait_for_rejoin(me, Deadline(min(REJOIN_TIMEOUT, deadline.left)))

@@ -152,6 +152,20 @@ def test_the_newest_good_revision(states: tuple[str, ...], good: int | None) -> 
     assert release.good_revision == good
 
 
+@pytest.mark.parametrize(("states", "good"), [(("deployed", "failed"), 1), (("superseded", "failed"), None)])
+def test_a_failed_revision_that_helm_calls_superseded(states: tuple[str, str], good: int | None) -> None:
+    """That is how Helm leaves the history when an upgrade and the rollback from it fail."""
+    first, last = states
+    history = revisions(first, "superseded", last)
+    history[1]["description"] = 'Upgrade "notejam" failed: conflict occurred\nwhile applying'
+    if first == "superseded":
+        history[0]["description"] = 'Release "notejam" failed: timed out'
+
+    release = make_release("notejam", status(3, last), history)
+
+    assert release.good_revision == good
+
+
 @pytest.mark.parametrize(
     ("chart", "name", "version"),
     [
@@ -178,7 +192,9 @@ def test_no_release(fake: FakeHelm, helm: HelmAdapter) -> None:
 
 
 def test_good_revisions(fake: FakeHelm, helm: HelmAdapter) -> None:
-    fake.answer("history", revisions("superseded", "failed", "deployed", "pending-upgrade"))
+    history = revisions("superseded", "failed", "deployed", "pending-upgrade", "superseded")
+    history[4]["description"] = 'Rollback "notejam" failed: conflict'
+    fake.answer("history", history)
 
     assert helm.fetch_revisions(STAGE, "notejam") == {1: "0.1.0-h0a1b2c3d4e5f", 3: "0.3.0-h0a1b2c3d4e5f"}
 
@@ -406,8 +422,9 @@ def test_no_helm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("RELEASER_HELM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
 
+    helm = HelmAdapter()  # what needs no helm works without it
     with pytest.raises(InputError) as caught:
-        HelmAdapter()
+        helm.fetch_release(STAGE, "notejam")
 
     assert caught.value.message == "helm is not installed"
     assert "RELEASER_HELM" in caught.value.hint
@@ -415,7 +432,9 @@ def test_no_helm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["v3.20.0", "v3.22", "v4", "v4.3.1+gabc", "v4.4.0-rc.1", "v5.0.0"])
 def test_good_versions(tmp_path: Path, version: str) -> None:
-    HelmAdapter(str(FakeHelm(tmp_path / "fake", version).path))
+    helm = HelmAdapter(str(FakeHelm(tmp_path / "fake", version).path))
+
+    helm.start_rollback(STAGE, "notejam", 1).check()
 
 
 @pytest.mark.parametrize(
@@ -426,8 +445,10 @@ def test_good_versions(tmp_path: Path, version: str) -> None:
     ],
 )
 def test_bad_versions(tmp_path: Path, version: str, said: str) -> None:
+    helm = HelmAdapter(str(FakeHelm(tmp_path / "fake", version).path))
+
     with pytest.raises(InputError, match="helm ") as caught:
-        HelmAdapter(str(FakeHelm(tmp_path / "fake", version).path))
+        helm.start_rollback(STAGE, "notejam", 1)
 
     assert caught.value.message.endswith(said)
 

@@ -1,0 +1,3 @@
+module notejam.local/pause
+
+go 1.21

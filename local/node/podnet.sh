@@ -1,0 +1,64 @@
+#!/bin/bash
+# The pod network of the local cluster, one per node: gives the node's pods an address of its range, routes the
+# ranges of the other nodes to them, and hands new connections to the network policy daemon. It repeats itself
+# every few seconds, so a node that was restarted or joined late is put right without anybody's help.
+# There is no masquerade: pods reach the cluster and nothing outside, which is what a local trial wants.
+set -uo pipefail
+: "${NODE_NAME:?}" "${POD_RANGE:?}" "${SERVICE_RANGE:?}" "${QUEUE:?}"
+
+config=/host/etc/cni/net.d/10-podnet.conflist
+
+write_config() { # the range of this node's pods
+  local wanted
+  wanted=$(cat << JSON
+{"cniVersion": "0.4.0", "name": "podnet", "plugins": [
+  {"type": "ptp", "ipMasq": false, "mtu": 1500,
+   "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam-state",
+            "routes": [{"dst": "0.0.0.0/0"}], "ranges": [[{"subnet": "$1"}]]}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]}
+JSON
+  )
+  [ "$(cat "$config" 2> /dev/null)" = "$wanted" ] && return
+  printf '%s\n' "$wanted" > "$config.new" && mv "$config.new" "$config" && echo "pods of this node: $1"
+}
+
+# Addresses of pods and Services mean nothing outside, but before a pod has its route or kube-proxy its rules, packets
+# to them follow the default route. Whoever answers there keeps the connection: the API server once spoke to a stranger
+# for as long as it lived, and no namespace could be deleted, because the metrics API was not itself.
+keep_inside() {
+  local chain rule=(-o eth0 -d "$SERVICE_RANGE" -j REJECT)
+  ip route replace unreachable "$POD_RANGE"
+  for chain in OUTPUT FORWARD; do
+    iptables -C "$chain" "${rule[@]}" 2> /dev/null || iptables -I "$chain" "${rule[@]}"
+  done
+}
+
+# The policy daemon queues packets by nftables. Where the kernel's nftables cannot queue, its table is missing and
+# iptables does the queueing. Without the daemon the packets pass: the queue is bypassed. What the node itself sends
+# is never queued: Kubernetes wants the kubelet's probes to reach its pods whatever a policy says.
+queue_new_connections() {
+  local rule=(-d "$POD_RANGE" -m addrtype ! --src-type LOCAL -m conntrack --ctstate NEW
+    -j NFQUEUE --queue-num "$QUEUE" --queue-bypass)
+  if nft list table inet kube-network-policies > /dev/null 2>&1; then
+    iptables -t mangle -D POSTROUTING "${rule[@]}" 2> /dev/null && echo "policies: nftables queues new connections"
+  elif ! iptables -t mangle -C POSTROUTING "${rule[@]}" 2> /dev/null; then
+    iptables -t mangle -A POSTROUTING "${rule[@]}" && echo "policies: iptables queues new connections"
+  fi
+}
+
+trap 'exit 0' TERM INT
+keep_inside
+while true; do
+  timeout 10 kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' \
+    | while read -r name range address; do
+        [ -n "$address" ] || continue
+        if [ "$name" = "$NODE_NAME" ]; then
+          write_config "$range"
+        else
+          ip route replace "$range" via "$address"
+        fi
+      done
+  queue_new_connections
+  sleep 5 &
+  wait $!
+done

@@ -1,0 +1,38 @@
+"""A pytest plugin: how long each phase took, above pytest's own last line."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.console import describe_seconds
+
+if TYPE_CHECKING:
+    import pytest
+
+NOTES = "NOTEJAM_TEST_NOTES"
+"""Variable in which the runner tells what came before pytest."""
+_STARTED = time.monotonic()
+_SECONDS: dict[str, float] = defaultdict(float)
+_COUNTS: dict[str, int] = defaultdict(int)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add a part of a test to its phase."""
+    parts = Path(report.nodeid.split("::", 1)[0]).parts
+    phase = parts[1] if len(parts) > 1 else parts[0]
+    _SECONDS[phase] += report.duration
+    _COUNTS[phase] += report.when == "call"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write the table."""
+    terminalreporter.section("durations")
+    for note in filter(None, os.environ.get(NOTES, "").splitlines()):
+        terminalreporter.write_line(note)
+    for phase, seconds in _SECONDS.items():
+        terminalreporter.write_line(f"{phase:<10} {describe_seconds(seconds)} {_COUNTS[phase]} tests")
+    terminalreporter.write_line(f"pytest     {describe_seconds(time.monotonic() - _STARTED)} in all")

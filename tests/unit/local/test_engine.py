@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.base import Suite, script_of
+from local.engine import is_alive
+from local.errors import LocalError
+from local.machine import AptSources
+from local.testing import PHASES, parse_phases
+
+
+@pytest.mark.parametrize(
+    ("state", "alive"),
+    [
+        ({"Running": True, "Pid": 10}, True),
+        ({"Running": True, "Pid": 11}, False),  # the record is from before a reboot
+        ({"Running": False, "Pid": 0}, False),
+        ({"Running": False, "Pid": 10}, False),
+        ({}, False),
+    ],
+)
+def test_a_container_lives_when_its_process_does(tmp_path: Path, state: dict[str, Any], alive: bool) -> None:
+    (tmp_path / "10").mkdir()
+    assert is_alive({"State": state}, tmp_path) == alive
+    assert not is_alive({}, tmp_path)
+
+
+def test_a_base_gets_its_updates() -> None:
+    text = Suite("trixie").sources(AptSources("http://m.test/debian", "http://m.test/debian-security"))
+    assert text.splitlines() == [
+        "deb http://m.test/debian trixie main",
+        "deb http://m.test/debian trixie-updates main",
+        "deb http://m.test/debian-security trixie-security main",
+    ]
+
+
+def test_a_release_that_debootstrap_does_not_know_is_made_like_sid(tmp_path: Path) -> None:
+    (tmp_path / "bookworm").touch()
+    assert script_of("bookworm", tmp_path).name == "bookworm"
+    assert script_of("trixie", tmp_path).name == "sid"
+
+
+def test_phases_run_in_their_own_order() -> None:
+    assert parse_phases("") == list(PHASES)
+    assert parse_phases("charts, static") == ["static", "charts"]
+    with pytest.raises(LocalError, match="unknown phase units"):
+        parse_phases("units")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from local.settings import NODE_COUNT
+from local.state import Action, ClusterFacts, count_ready, decide
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "reason"),
+    [
+        (ClusterFacts(0), Action.CREATE, "no cluster"),
+        (ClusterFacts(0, half_made=True), Action.CREATE, "no cluster"),
+        (ClusterFacts(2, 2, half_made=True), Action.RECREATE, "stopped while it made"),
+        (ClusterFacts(4, 4, half_made=True), Action.RECREATE, "stopped while it made"),
+        (ClusterFacts(3, 3), Action.RECREATE, "3 of 4 nodes exist"),
+        (ClusterFacts(4, 0), Action.START, "4 of 4 nodes do not run"),
+        (ClusterFacts(4, 3), Action.START, "1 of 4 nodes do not run"),
+        (ClusterFacts(4, 4), Action.WAIT, "does not answer"),
+        (ClusterFacts(4, 4, answers=True, ready=3), Action.WAIT, "3 of 4 nodes are Ready"),
+        (ClusterFacts(4, 4, answers=True, ready=4), Action.KEEP, "all 4 nodes are Ready"),
+    ],
+)
+def test_what_is_done_about_a_cluster(facts: ClusterFacts, action: Action, reason: str) -> None:
+    decision = decide(facts)
+    assert decision.action is action
+    assert reason in decision.reason
+
+
+def test_only_a_whole_cluster_is_kept() -> None:
+    for containers in range(NODE_COUNT + 1):
+        for alive in range(containers + 1):
+            for ready in range(alive + 1):
+                for answers in (False, True):
+                    facts = ClusterFacts(containers, alive, answers=answers, ready=ready if answers else 0)
+                    whole = containers == alive == ready == NODE_COUNT and answers
+                    assert (decide(facts).action is Action.KEEP) == whole, facts
+
+
+def test_ready_nodes_are_counted() -> None:
+    def node(status: str) -> dict[str, object]:
+        return {"status": {"conditions": [{"type": "Ready", "status": status}]}}
+
+    nodes = {"items": [node("True"), node("Unknown"), node("False"), {"status": {}}]}
+    assert count_ready(nodes) == 1
+    assert count_ready({}) == 0

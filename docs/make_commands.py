@@ -30,7 +30,9 @@ standard error. `plan` and `promote` print the plan with its gates and steps, `u
 
 def walk(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
     """Yield every command with its help, groups before what they hold."""
-    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    context = click.Context(
+        command, info_name=name, parent=parent, terminal_width=100, **main.context_settings
+    )
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for below in command.list_commands(context):

@@ -14,7 +14,7 @@ from local.keys import digest_text
 from local.kindconfig import CERTS_FOLDER, hosts_toml, kind_config
 from local.machine import CGROUP_V2_MARK
 from local.node import METRICS_SERVER
-from local.settings import NODE_PORTS
+from local.settings import NODE_COUNT, NODE_PORTS
 from local.state import ClusterFacts, count_ready
 
 if TYPE_CHECKING:
@@ -52,11 +52,8 @@ class Cluster:
         half_made = (self.settings.state / _HALF_MADE).exists()
         if not found or alive < len(found) or half_made:
             return ClusterFacts(len(found), alive, half_made)
-        try:
-            nodes = json.loads(self.kubectl("get", "nodes", "-o", "json", patience=5))
-        except (CommandError, ValueError):
-            return ClusterFacts(len(found), alive)
-        return ClusterFacts(len(found), alive, answers=True, ready=count_ready(nodes))
+        ready = self._ready_nodes()
+        return ClusterFacts(len(found), alive, answers=ready >= 0, ready=max(ready, 0))
 
     def kubectl(self, *words: str | Path, patience: int = 30, stdin: str = "") -> str:
         """Run kubectl against this cluster, whatever the current context is."""
@@ -107,11 +104,23 @@ class Cluster:
         """Wait until every node is Ready; False when that takes too long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            facts = self.observe()
-            if facts.containers and facts.answers and facts.ready == facts.containers:
+            if self._ready_nodes() == NODE_COUNT:
                 return True
             time.sleep(1)
         return False
+
+    def _ready_nodes(self) -> int:
+        """Count the Ready nodes; -1 where the API server does not answer."""
+        try:
+            return count_ready(json.loads(self.kubectl("get", "nodes", "-o", "json", patience=5)))
+        except (CommandError, ValueError):
+            return -1
+
+    def is_outdated(self, tag: Callable[[], str]) -> bool:
+        """Whether the nodes were made from another image of ours than the one that would be made now."""
+        found = self.engine.containers(f"{_LABEL}={self.settings.cluster}")[:1]
+        name = str(found[0].get("ImageName") or found[0].get("Config", {}).get("Image", "")) if found else ""
+        return name.startswith("localhost/notejam/node:") and name != tag()
 
     def export_kubeconfig(self) -> None:
         """Write the context to the user's kubeconfig, where kind writes it."""

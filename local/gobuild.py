@@ -172,7 +172,7 @@ class GoBuilder:
         listed = packages((self.root / tool.folder / "tools.go").read_text(encoding="utf-8"))
         names = [name for name in listed if name.rsplit("/", 1)[-1] in tool.programs] or listed
         ldflags = link_flags(module, self.version(module))
-        self._go(module, "build", "-ldflags", ldflags, "-o", f"{out}{os.sep}", *names)
+        self._go(module, "build", "-v", "-ldflags", ldflags, "-o", f"{out}{os.sep}", *names)
         built = sorted(path.name for path in out.iterdir())
         if len(tool.programs) == 1 and len(built) == 1:
             (out / built[0]).rename(out / tool.programs[0])

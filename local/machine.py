@@ -20,6 +20,10 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 CGROUP_V2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
+# Each node watches many files; with the usual limit of 128, kube-proxy finds "too many open files".
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_NEEDED = 1024
+
 # Programs, and the Debian packages that they come from.
 PODMAN = {
     "podman": "podman",
@@ -112,6 +116,10 @@ class Machine:
                 f"install Go {wanted} or newer (https://go.dev/dl), put it on PATH, then run this again",
             )
         self.need({"go": "golang-go"})
+
+    def watches_suffice(self) -> bool:
+        """Whether the kernel lets the nodes watch as many files as they do."""
+        return not INOTIFY.exists() or int(INOTIFY.read_text(encoding="ascii")) >= INOTIFY_NEEDED
 
     def run_as_root(self, *words: str) -> None:
         """Run a command as root."""

@@ -12,7 +12,7 @@ from local.errors import LocalError
 from local.keys import file_inputs, make_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from local.base import BaseMaker
     from local.cache import Cache
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from local.gobuild import GoBuilder
     from local.shell import Shell
 
+# Kubernetes 1.34, from the release notes of the kind version in local/go/kind/go.mod.
+PUBLISHED_NODE = (
+    "docker.io/kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
+)
+_TRIAL_IMAGE = "registry.k8s.io/pause:3.10.1"
 FOLDER = Path(__file__).parent / "node"
 SUITE = "bookworm"  # the systemd of trixie refuses hosts with cgroup v1
 MODULES = (
@@ -191,3 +196,14 @@ class NodeImage:
             self.engine.run("commit", *quiet, *words, container, tag)
         finally:
             self.engine.remove(container)
+
+
+def choose_node_image(engine: Engine, built: NodeImage, say: Callable[[str], None]) -> tuple[str, str]:
+    """Return the node image, there for use, and why it is that one."""
+    if engine.has_image(PUBLISHED_NODE):
+        return PUBLISHED_NODE, f"the published node image, with {engine.name}"
+    if engine.can_pull(_TRIAL_IMAGE) and engine.pull(PUBLISHED_NODE):
+        return PUBLISHED_NODE, f"the published node image, pulled with {engine.name}"
+    say("no image can be pulled here: the node image is made from Debian packages and Go modules")
+    tag = built.make()
+    return tag, f"{tag}, made from Debian packages and Go modules"

@@ -60,6 +60,7 @@ class Shell:
         both: list[str] = []
         started = time.monotonic()
         self._note(f"$ {' '.join(words)}")
+        self.last_line = _short(words)
         options: dict[str, Any] = {
             "_out": self._reader(out, both),
             "_err": self._reader(both),

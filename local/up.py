@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from local import git
 from local.errors import CommandError, LocalError
 from local.images import CHARTS, IMAGES, POSTGRES
-from local.machine import PODMAN
+from local.machine import INOTIFY, INOTIFY_NEEDED, PODMAN
 from local.packaging import bundle_version, chart_version
 from local.settings import NODE_COUNT, STAGES
 from local.state import Action, Decision, decide
 from local.steps import FunctionStep, Step, Verdict
 from local.tools import FOR_NAMED_CLUSTER, FOR_UP
-from local.wake import bring_up_cluster, choose_node_image
+from local.wake import bring_up_cluster
 
 if TYPE_CHECKING:
     from local.workshop import Workshop
@@ -89,6 +89,10 @@ class Up:
             return Verdict(is_done=False, reason=f"podman lacks {', '.join(missing)}")
         if not _MODULES.exists() and not self.settings.named_context:
             return Verdict(is_done=False, reason=f"{_MODULES} is missing, which kind shows to its nodes")
+        if not self.shop.machine.watches_suffice() and not self.settings.named_context:
+            return Verdict(
+                is_done=False, reason=f"{INOTIFY} is below {INOTIFY_NEEDED}, which four nodes need"
+            )
         return Verdict(is_done=True, reason=f"{engine.name} ({why})")
 
     def _run_machine(self) -> str:
@@ -98,6 +102,10 @@ class Up:
             self.shop.forget_engine()
         if not _MODULES.exists() and not self.settings.named_context:
             self.shop.machine.run_as_root("mkdir", "-p", str(_MODULES))
+        if not self.shop.machine.watches_suffice() and not self.settings.named_context:
+            setting = f"fs.inotify.max_user_instances={INOTIFY_NEEDED}"
+            self.shop.console.note(f"raising {setting}, until the next reboot")
+            self.shop.machine.run_as_root("sysctl", "-qw", setting)
         return self._look_machine().reason
 
     # The cluster ------------------------------------------------------------------------------------------
@@ -131,13 +139,15 @@ class Up:
         return Verdict(is_done=True, reason="not needed: the cluster exists")
 
     def _run_node(self) -> str:
-        _, why = choose_node_image(self.shop)
+        _, why = self.shop.node
         return why
 
     def _look_cluster(self) -> Verdict:
         decision = self._decision or decide(self.shop.cluster.observe())
         if decision.action is not Action.KEEP:
             return Verdict(is_done=False, reason=decision.reason)
+        if self.shop.cluster.is_outdated(self.shop.node_image.tag):
+            self.shop.console.note("its nodes are of an older image; a new one: make down, then make up")
         return Verdict(is_done=True, reason=f"kind-{self.settings.cluster}: {decision.reason}")
 
     def _run_cluster(self) -> str:

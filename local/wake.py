@@ -5,31 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local.errors import CommandError
+from local.node import PUBLISHED_NODE
 from local.state import Action, decide
 
 if TYPE_CHECKING:
     from local.workshop import Workshop
 
-# Kubernetes 1.34, from the release notes of the kind version in local/go/kind/go.mod.
-PUBLISHED_NODE = (
-    "docker.io/kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
-)
-_TRIAL_IMAGE = "registry.k8s.io/pause:3.10.1"
 _READY_SECONDS = 180
-
-
-def choose_node_image(shop: Workshop) -> tuple[str, str]:
-    """Return the node image, there for use, and why it is that one."""
-    engine = shop.engine
-    if engine.has_image(PUBLISHED_NODE):
-        return PUBLISHED_NODE, f"the published node image, with {engine.name}"
-    if engine.can_pull(_TRIAL_IMAGE) and engine.pull(PUBLISHED_NODE):
-        return PUBLISHED_NODE, f"the published node image, pulled with {engine.name}"
-    shop.console.note(
-        "no image can be pulled here: the node image is made from Debian packages and Go modules"
-    )
-    tag = shop.node_image.make()
-    return tag, f"{tag}, made from Debian packages and Go modules"
 
 
 def bring_up_cluster(shop: Workshop) -> str:
@@ -51,7 +33,7 @@ def bring_up_cluster(shop: Workshop) -> str:
         shop.console.note("making the cluster anew: what was in it is lost")
         cluster.delete()
         told = "made anew"
-    image, why = choose_node_image(shop)
+    image, why = shop.node
     cluster.create(image, built=image != PUBLISHED_NODE)
     if not cluster.wait_ready(_READY_SECONDS):
         cluster.fail_not_ready()

@@ -16,7 +16,7 @@ from local.errors import LocalError
 from local.gobuild import GoBuilder
 from local.images import IMAGES, ImageMaker
 from local.machine import CGROUP_V2_MARK, Machine
-from local.node import NodeImage
+from local.node import NodeImage, choose_node_image
 from local.packaging import ChartMaker
 from local.registry import Registry
 from local.settings import Settings, check_named, read_settings
@@ -93,6 +93,11 @@ class Workshop:
     def node_image(self) -> NodeImage:
         """The node image that is built here."""
         return NodeImage(self.cache, self.go, self.base_maker, self.engine, self.shell)
+
+    @cached_property
+    def node(self) -> tuple[str, str]:
+        """The node image for a new cluster, and why it is that one."""
+        return choose_node_image(self.engine, self.node_image, self.console.note)
 
     @cached_property
     def base(self) -> tuple[str, str]:

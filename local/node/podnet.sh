@@ -34,19 +34,34 @@ keep_inside() {
 }
 
 # The policy daemon queues packets by nftables. Where the kernel's nftables cannot queue, its table is missing and
-# iptables does the queueing. Without the daemon the packets pass: the queue is bypassed. What the node itself sends
-# is never queued: Kubernetes wants the kubelet's probes to reach its pods whatever a policy says.
+# iptables does the queueing, with two exceptions. A node may always reach its own pods, or probes would fail. And DNS
+# is not judged: resolvers send two questions from one socket, both are new connections while the first waits in the
+# queue, the second is then dropped as a clash, and the caller waits 5 seconds for it.
+# Without the daemon the packets pass: the queue is bypassed.
+chain=PODNET
+jump=(-d "$POD_RANGE" -m conntrack --ctstate NEW -j "$chain")
+
 queue_new_connections() {
-  local rule=(-d "$POD_RANGE" -m addrtype ! --src-type LOCAL -m conntrack --ctstate NEW
-    -j NFQUEUE --queue-num "$QUEUE" --queue-bypass)
   if nft list table inet kube-network-policies > /dev/null 2>&1; then
-    iptables -t mangle -D POSTROUTING "${rule[@]}" 2> /dev/null && echo "policies: nftables queues new connections"
-  elif ! iptables -t mangle -C POSTROUTING "${rule[@]}" 2> /dev/null; then
-    iptables -t mangle -A POSTROUTING "${rule[@]}" && echo "policies: iptables queues new connections"
+    iptables -t mangle -D POSTROUTING "${jump[@]}" 2> /dev/null && echo "policies: nftables queues new connections"
+  elif ! iptables -t mangle -C POSTROUTING "${jump[@]}" 2> /dev/null; then
+    fill_chain && iptables -t mangle -A POSTROUTING "${jump[@]}" && echo "policies: iptables queues new connections"
   fi
 }
 
+fill_chain() { # at once: naming the chain empties it
+  iptables-restore --noflush << RULES
+*mangle
+:$chain - [0:0]
+-A $chain -m addrtype --src-type LOCAL -j RETURN
+-A $chain -p udp --dport 53 -j RETURN
+-A $chain -j NFQUEUE --queue-num $QUEUE --queue-bypass
+COMMIT
+RULES
+}
+
 trap 'exit 0' TERM INT
+fill_chain
 keep_inside
 while true; do
   timeout 10 kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' \

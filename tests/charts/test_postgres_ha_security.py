@@ -64,6 +64,15 @@ def test_members_have_probes_and_a_goodbye(docs: list[Doc]) -> None:
         assert int(seconds) + 30 <= spec["terminationGracePeriodSeconds"]
 
 
+def test_a_hanging_primary_is_killed_before_its_lock_is_taken(docs: list[Doc]) -> None:
+    (stateful_set,) = [doc for doc in docs if doc["kind"] == "StatefulSet"]
+    (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
+    probe = container["livenessProbe"]
+    until_failed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+    # 20 s is the shortest failover.ttl that Patroni takes.
+    assert until_failed + probe["terminationGracePeriodSeconds"] <= 20
+
+
 def test_only_members_get_a_token(docs: list[Doc], walk_pod_specs: Walk) -> None:
     for pod in walk_pod_specs(docs):
         assert pod.spec["automountServiceAccountToken"] is pod.where.startswith("StatefulSet/"), pod.where

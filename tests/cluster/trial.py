@@ -19,7 +19,9 @@ from tests.cluster.registry import TestRegistry
 
 PORTS = {"development": 30091, "testing": 30092, "production": 30090}
 REAL_PORTS = {"development": 30081, "testing": 30082, "production": 30080}
-MINUTES = 600
+REPLICAS = {"development": 1, "testing": 1, "production": 2}
+MEMBERS = {"development": 1, "testing": 1, "production": 2}
+SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Trial:
             self.command(*arguments),
             capture_output=True,
             text=True,
-            timeout=MINUTES,
+            timeout=SECONDS,
             check=False,
             cwd=self.root,
             env={**os.environ, **(env or {})},
@@ -96,7 +98,7 @@ class Trial:
     def kubectl(self, stage: str, *arguments: str) -> str:
         """Run kubectl in the namespace of a stage."""
         command = ["kubectl", "--context", self.context, "-n", self.namespace(stage), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MINUTES, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -104,7 +106,7 @@ class Trial:
         """Run helm, in the namespace of a stage if there is one."""
         place = ["--kube-context", self.context, "-n", self.namespace(stage)] if stage else []
         done = subprocess.run(
-            ["helm", *arguments, *place], capture_output=True, text=True, timeout=MINUTES, check=False
+            ["helm", *arguments, *place], capture_output=True, text=True, timeout=SECONDS, check=False
         )
         assert done.returncode == 0, f"{arguments}: {done.stderr}"
         return done.stdout
@@ -173,7 +175,10 @@ class Trial:
         path.write_text(text)
         for stage, port in REAL_PORTS.items():
             app = self.values / stage / "notejam.yaml"
-            app.write_text(app.read_text().replace(str(port), str(PORTS[stage])))
+            text = app.read_text().replace(str(port), str(PORTS[stage]))
+            app.write_text(re.sub(r"(?m)^replicas: \d", f"replicas: {REPLICAS[stage]}", text))
             database = self.values / stage / "postgres-ha.yaml"
-            database.write_text(re.sub(r"(?m)^members: 3", "members: 2", database.read_text()))
+            database.write_text(
+                re.sub(r"(?m)^members: \d", f"members: {MEMBERS[stage]}", database.read_text())
+            )
             (self.values / stage / "bundle.yaml").unlink(missing_ok=True)

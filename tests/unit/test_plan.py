@@ -134,11 +134,22 @@ def test_helm_s_own_rollback_names_no_digest_and_counts_as_the_chart_of_its_vers
     assert make_promotion_plan(facts, V2).is_unchanged
 
 
-def test_a_bundle_without_a_chart_of_the_pipeline_is_blocked_and_applies_nothing() -> None:
-    partial = replace(V2, charts={"postgres-ha": V2.charts["postgres-ha"]})
-    plan = make_promotion_plan(make_facts(V1), partial)
+@pytest.mark.parametrize(
+    "lacking", [{"charts": {"postgres-ha": V2.charts["postgres-ha"]}}, {"images": {"app": V2.images["app"]}}]
+)
+def test_a_bundle_without_a_part_of_the_pipeline_is_blocked_and_applies_nothing(
+    lacking: dict[str, Any],
+) -> None:
+    plan = make_promotion_plan(make_facts(V1), replace(V2, **lacking))
     assert [gate.name for gate in plan.blocking] == ["artifacts"]
     assert applies(plan) == {}
+
+
+def test_a_bundle_with_exactly_what_the_pipeline_needs_is_applied() -> None:
+    facts = make_facts(V1)
+    facts = replace(facts, pipeline=replace(facts.pipeline, charts=(APP,)))
+    only = replace(V2, charts={"notejam": V2.charts["notejam"]}, images={"app": V2.images["app"]})
+    assert titles(make_promotion_plan(facts, only))[:2] == ["upgrade notejam", "verify"]
 
 
 def test_a_stage_without_a_url_is_verified_by_its_pods() -> None:

@@ -101,6 +101,11 @@ def test_all_that_goes_on_is_named() -> None:
     [
         (make_waiting_pod(reason="ContainerCreating"), "web-1 starts"),
         (make_waiting_pod(reason="PodInitializing"), "web-1 starts"),
+        (make_waiting_pod(), "web-1 starts"),
+        (
+            replace(make_waiting_pod(state="running"), phase="Running", reason="NodeLost"),
+            "web-1 runs but is not ready",
+        ),
         (make_waiting_pod(reason="ErrImagePull", message="manifest unknown"), "web-1 says ErrImagePull"),
         (make_waiting_pod(state="running"), "web-1 runs but is not ready"),
         (

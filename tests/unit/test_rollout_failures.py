@@ -219,6 +219,17 @@ def test_a_timeout_names_a_pod_that_lives_before_one_that_was_evicted() -> None:
     assert time_out(make_workload(pods=pods, available=0)).pod == "web-2"
 
 
+def test_a_timeout_of_a_job_names_the_pod_that_still_runs() -> None:
+    done = make_pod("migrate-a", phase="Succeeded", ready=False, revision="its own")
+    flask = make_container("flask", ready=False)
+    waits = make_pod("migrate-b", flask, ready=False, revision="its own")
+    verdict = time_out(make_job(pods=[done, waits]))
+    assert (
+        verdict.reason == "Job migrate is not rolled out after 300 s: runs; migrate-b runs but is not ready"
+    )
+    assert (verdict.pod, verdict.container) == ("migrate-b", "flask")
+
+
 def test_a_timeout_names_the_pod_for_which_there_is_no_room() -> None:
     pending = replace(make_waiting_pod("web-1"), containers=(), unschedulable="0/3 nodes: too little memory")
     verdict = time_out(make_workload(pods=[pending], available=0))

@@ -1,4 +1,4 @@
-"""A real registry for the tests of the registry adapter."""
+"""A real registry for the tests of the registry adapter, and how hypothesis tries examples."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+# How fast an example is depends on what else the machine does, which is no property of ours.
+settings.register_profile("adapters", deadline=None)
+settings.load_profile("adapters")
 
 CONFIG = """\
 version: 0.1
@@ -67,10 +71,3 @@ def start_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
     for process in running:
         process.terminate()
         process.wait(10)
-
-
-@pytest.fixture
-def bin_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    return folder

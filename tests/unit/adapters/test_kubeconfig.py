@@ -150,10 +150,10 @@ def test_nobody_listens(tmp_path: Path) -> None:
         "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n"
         "contexts: [{name: a, context: {cluster: c}}]\n"
     )
-    raw = KubeClients({"KUBECONFIG": str(file)}).raw("a")
+    clients = KubeClients({"KUBECONFIG": str(file)})
 
     with pytest.raises(UnavailableError) as caught, translated("a"):
-        raw.get("/version")
+        clients.raw("a").get("/version")
 
     assert caught.value.message == "the cluster of context a does not answer: Connection refused"
     assert caught.value.hint == "look whether it runs: kubectl --context a version"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 from typing import Any
 
 import pytest
@@ -343,10 +343,17 @@ def documents(draw: st.DrawFn) -> str:
     return text
 
 
+def count_same(left: str, right: str) -> int:
+    """How many characters two texts begin with together."""
+    return sum(
+        1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+    )
+
+
 def find_removed(before: str, after: str) -> str:
     """What of a text is gone after one splice."""
-    start = len(os.path.commonprefix([before, after]))
-    end = len(os.path.commonprefix([before[start:][::-1], after[start:][::-1]]))
+    start = count_same(before, after)
+    end = count_same(before[start:][::-1], after[start:][::-1])
     return before[start : len(before) - end]
 
 

@@ -181,18 +181,15 @@ def make_promotion_plan(facts: Facts, bundle: Bundle) -> Plan:
     gates = make_gates(facts, bundle)
     running = find_running(target, facts.pipeline.charts)
     former = running.bundle.version if running else ""
-    complete = all(
-        chart.name in bundle.charts and chart.images.keys() <= bundle.images.keys()
-        for chart in facts.pipeline.charts
-    )
+    is_whole = is_complete(bundle, facts.pipeline.charts)
     steps: list[Step] = []
-    if complete:
+    if is_whole:
         for chart in facts.pipeline.charts:
             steps += _release_steps(facts, chart, bundle)
     is_recorded = running is not None and running.bundle.digest == bundle.digest
     applied = [step for step in steps if not isinstance(step, ApplyStep) or step.action != Action.UNCHANGED]
     verified = is_recorded and not applied and not _is_in_doubt(target, bundle)
-    pins = make_pin_steps(facts, bundle) if complete else []
+    pins = make_pin_steps(facts, bundle) if is_whole else []
     if not verified:
         steps.append(VerifyStep(f"{target.stage.url or 'the pods'} must answer as {bundle.version}"))
     steps += pins
@@ -221,6 +218,13 @@ def make_promotion_plan(facts: Facts, bundle: Bundle) -> Plan:
         is_unchanged=is_unchanged,
         reason=reason,
         fingerprint=make_fingerprint(facts, bundle, steps),
+    )
+
+
+def is_complete(bundle: Bundle, charts: tuple[Chart, ...]) -> bool:
+    """Whether the bundle names every chart of the pipeline and its images."""
+    return all(
+        chart.name in bundle.charts and chart.images.keys() <= bundle.images.keys() for chart in charts
     )
 
 

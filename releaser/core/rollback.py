@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from releaser.core.diff import diff_values
-from releaser.core.gates import Gate, check_lock, check_releases
+from releaser.core.gates import Gate, check_artifacts, check_lock, check_releases
 from releaser.core.model import Chart, Facts, Phase, Promotion, StageFacts
 from releaser.core.pins import make_chart_pins, merge_pins
 from releaser.core.plan import (
@@ -14,6 +14,7 @@ from releaser.core.plan import (
     Step,
     VerifyStep,
     find_running,
+    is_complete,
     make_fingerprint,
     make_pin_steps,
     runs_bundle,
@@ -70,9 +71,12 @@ def make_rollback_plan(facts: Facts, to: Promotion, revisions: Mapping[str, Mapp
     gates = [check_lock(target, facts.now), check_releases(facts)]
     running = find_running(target, facts.pipeline.charts)
     steps: list[Step] = []
-    for chart in reversed(facts.pipeline.charts):
+    is_whole = is_complete(to.bundle, facts.pipeline.charts)
+    if not is_whole:  # it is older than a chart or an image of the pipeline
+        gates.append(check_artifacts(facts, to.bundle))
+    for chart in reversed(facts.pipeline.charts) if is_whole else ():
         release, move = target.releases.get(chart.release), to.moves.get(chart.release)
-        if release is not None and runs_bundle(release, chart, to.bundle):
+        if runs_bundle(release, chart, to.bundle):
             continue
         found = check_revision(target, chart, to, revisions.get(chart.release, {}))
         if not found.passed or release is None or move is None or move.after is None:
@@ -89,7 +93,7 @@ def make_rollback_plan(facts: Facts, to: Promotion, revisions: Mapping[str, Mapp
             )
         )
     steps.append(VerifyStep(f"{target.stage.url or 'the pods'} must answer as {to.bundle.version}"))
-    steps += make_pin_steps(facts, to.bundle)
+    steps += make_pin_steps(facts, to.bundle) if is_whole else []
     former = running.bundle.version if running else ""
     return Plan(
         kind="rollback",
@@ -106,14 +110,11 @@ def make_rollback_plan(facts: Facts, to: Promotion, revisions: Mapping[str, Mapp
 
 def check_revision(target: StageFacts, chart: Chart, to: Promotion, revisions: Mapping[int, str]) -> Gate:
     """Pass when Helm keeps the revision that the promotion left, with the chart of its bundle."""
-    release, move, artifact = (
-        target.releases.get(chart.release),
-        to.moves.get(chart.release),
-        to.bundle.charts.get(chart.name),
-    )
+    release, move = target.releases.get(chart.release), to.moves.get(chart.release)
+    artifact = to.bundle.charts[chart.name]
     if release is None:
         reason = f"{chart.release} is not installed"
-    elif artifact is None or move is None or move.after is None:
+    elif move is None or move.after is None:
         reason = f"{chart.release}: no revision is recorded for {to.bundle.version}"
     elif revisions.get(move.after) != artifact.version:
         reason = f"{chart.release}: Helm no longer keeps revision {move.after} with chart {artifact.version}"

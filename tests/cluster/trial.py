@@ -59,6 +59,7 @@ class Trial:
         self.id = secrets.token_hex(3)
         self.values = folder / "values"
         shutil.copytree(root / "values", self.values)
+        self._clear_leftovers()
         self._shrink()
         self.first = self.releaser("--output", "json", "bundle", "show", version).json()
 
@@ -147,6 +148,21 @@ class Trial:
         for stage in PORTS:
             command = ["kubectl", "--context", self.context, "delete", "namespace", self.namespace(stage)]
             subprocess.run([*command, "--ignore-not-found", "--wait=false"], check=False, capture_output=True)
+
+    def _clear_leftovers(self) -> None:
+        """Delete what an earlier run left, and wait: its Services hold the node ports."""
+        kubectl = ["kubectl", "--context", self.context]
+        listed = subprocess.run(
+            [*kubectl, "get", "namespaces", "-o", "name"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        left = [name for name in listed if name.startswith("namespace/trial-")]
+        if left:
+            subprocess.run(
+                [*kubectl, "delete", *left, "--timeout=300s"],
+                check=True,
+                capture_output=True,
+                timeout=SECONDS,
+            )
 
     def _package_chart(self, version: str, digest: str) -> str:
         work = self.folder / f"chart-{version}"

@@ -108,6 +108,7 @@ def test_a_rollback_goes_to_what_ran_verified_before(history: str, live: str, ex
         # also one that a rollback or helm has left
         ("1 2 r1", "1", "2.0.0", 1),
         ("1 2", "1", "2.0.0", 1),
+        ("1 2 3!", "3", "1.0.0", 0),
         # not what runs, what never succeeded, or what never was there
         ("1 2", "2", "2.0.0", None),
         ("1 2! 3", "3", "2.0.0", None),
@@ -226,6 +227,31 @@ def test_a_release_that_is_gone_blocks() -> None:
     facts = make_moved()
     facts = with_target(facts, releases={"notejam-db": facts.target.releases["notejam-db"]})
     assert plan_rollback(facts, make_promotion(V1)).blocking[0].reason == "notejam is not installed"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [
+        (
+            {"charts": {"notejam": V1.charts["notejam"]}},
+            "bundle 1.0.0 names no chart postgres-ha",
+        ),
+        ({"images": {}}, "bundle 1.0.0 names no image postgres, no image app"),
+    ],
+)
+def test_a_bundle_from_before_the_pipeline_had_its_charts_blocks(
+    lacking: dict[str, Any], reason: str
+) -> None:
+    plan = plan_rollback(make_moved(), make_promotion(replace(V1, **lacking)))
+    assert [(gate.name, gate.reason) for gate in plan.blocking] == [("artifacts", reason)]
+    assert [step.title for step in plan.steps] == ["verify"]
+
+
+def test_a_stage_without_a_url_is_verified_by_its_pods() -> None:
+    facts = make_moved()
+    facts = with_target(facts, stage=replace(facts.target.stage, url=""))
+    steps = plan_rollback(facts, make_promotion(V1)).steps
+    assert VerifyStep("the pods must answer as 1.0.0") in steps
 
 
 def test_a_recorded_revision_is_not_missed_when_nothing_is_to_be_rolled_back() -> None:

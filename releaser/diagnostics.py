@@ -66,7 +66,9 @@ def _events(outside: Outside, stage: Stage, verdict: Verdict, since: datetime) -
 
 
 def _logs(outside: Outside, stage: Stage, verdict: Verdict) -> list[str]:
-    for previous in (True, False) if verdict.crashed else (False, True):
+    # A container that waits to be started again still has the log of the start that failed; the one
+    # before it may be removed already.
+    for previous in (False, True):
         try:
             log = outside.cluster.fetch_logs(
                 stage, verdict.pod, verdict.container, previous=previous, lines=LOG_LINES
@@ -80,7 +82,7 @@ def _logs(outside: Outside, stage: Stage, verdict: Verdict) -> list[str]:
 
 def _next_command(verdict: Verdict) -> str:
     if verdict.crashed:
-        return f"logs {verdict.pod} -c {verdict.container} --previous"
+        return f"logs {verdict.pod} -c {verdict.container}"
     if verdict.pod:
         return f"describe pod {verdict.pod}"
     return "get events --sort-by=.lastTimestamp"

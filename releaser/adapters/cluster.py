@@ -135,7 +135,10 @@ class ClusterAdapter:
             if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
                 return ()  # the pod is gone, or the container has not started
             response.raise_for_status()
-        return tuple(response.content.decode(errors="replace").splitlines())
+        found = tuple(response.content.decode(errors="replace").splitlines())
+        # The kubelet says so with status 200 when the runtime has removed the container already.
+        is_gone = len(found) == 1 and found[0].startswith("unable to retrieve container logs for ")
+        return () if is_gone else found
 
     def forget_pending(self, stage: Stage, release: str, revision: int) -> None:
         """Remove the record of a revision that Helm began and never ended; its objects stay."""

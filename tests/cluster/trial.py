@@ -122,11 +122,14 @@ class Trial:
         """Return the newest entry of Helm's history of a release."""
         return dict(json.loads(self.helm("history", release, "-o", "json", stage=stage))[-1])
 
-    def make_version(self, suffix: str, *, files: dict[str, str] | None = None) -> str:
+    def make_version(
+        self, suffix: str, *, files: dict[str, str] | None = None, env: dict[str, str] | None = None
+    ) -> str:
         """Push a bundle like the first one with another app image; return its version."""
         version = f"{self.version}.{suffix}.t{self.id}"
         app = self.first["images"]["app"]
-        digest = self.store.derive("app", app["digest"], env={"NOTEJAM_VERSION": version}, files=files)
+        variables = {"NOTEJAM_VERSION": version, **(env or {})}
+        digest = self.store.derive("app", app["digest"], env=variables, files=files)
         chart = self._package_chart(version, digest)
         postgres, database = self.first["images"]["postgres"], self.first["charts"]["postgres-ha"]
         done = self.releaser(

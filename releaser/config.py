@@ -225,7 +225,10 @@ def _check_names(path: Path, pipeline: _Pipeline) -> None:
 
 
 def _check_places(path: Path, pipeline: _Pipeline) -> None:
-    places = [(stage.context or pipeline.context, stage.namespace) for stage in pipeline.stages]
+    places = [
+        (pipeline.context if stage.context is None else stage.context, stage.namespace)
+        for stage in pipeline.stages
+    ]
     for index, place in enumerate(places):
         if place in places[:index]:
             raise InputError(

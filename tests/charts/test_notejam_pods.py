@@ -143,7 +143,10 @@ def test_the_migration_is_bounded_and_survives_a_lost_node(render: Render) -> No
     assert job["backoffLimit"] <= 2
     assert job["activeDeadlineSeconds"] < 300, "helm itself waits 5 minutes"
     assert job["template"]["spec"]["restartPolicy"] == "Never"
-    ignored = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    ignored = {
+        "action": "Ignore",
+        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+    }
     assert job["podFailurePolicy"]["rules"] == [ignored]
 
 

@@ -122,9 +122,24 @@ def test_without_a_url_nothing_is_asked(files: Files) -> None:
     assert load_pipeline(files.path, {}).stages[0].checks == ()
 
 
-def test_the_same_namespace_in_another_cluster_is_another_place(files: Files) -> None:
-    files.path.write_text(change("notejam-production", "notejam-testing") + "    context: other\n")
+def test_an_empty_url_is_none_and_timeouts_have_defaults(files: Files) -> None:
+    content = change("http://testing.test/", '""')
+    files.path.write_text(content.replace("timeouts:\n  rollout: 10m\n  verify: 45s\n", ""))
+    stage = load_pipeline(files.path, {}).stages[0]
+    assert (stage.url, stage.checks) == ("", ())
+    assert (stage.rollout_timeout, stage.verify_timeout) == (timedelta(minutes=5), timedelta(seconds=30))
+
+
+@pytest.mark.parametrize("context", ["other", '""'])
+def test_the_same_namespace_in_another_cluster_is_another_place(files: Files, context: str) -> None:
+    files.path.write_text(change("notejam-production", "notejam-testing") + f"    context: {context}\n")
     assert len(load_pipeline(files.path, {}).stages) == 2
+
+
+def test_a_context_that_is_named_again_is_the_same_place(files: Files) -> None:
+    content = change("notejam-production", "notejam-testing") + "    context: kind-notejam\n"
+    said = "stages.1.namespace: notejam-testing belongs to another stage already"
+    assert files.fails(content) == f"FILE:{said}"
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def test_a_long_text_is_cut_and_lines_stay_lines() -> None:
         {"uri": f"postgresql://notejam:{SECRET}@db:5432/notejam"},
         {"broker": f"redis://:{SECRET}@cache"},
         {"extraEnv": [{"name": "DB_PASSWORD", "value": SECRET}]},
+        {"extraEnv": [{"name": "DB_PASSWORD", "value": {"parts": [SECRET]}}]},
         {"extraEnv": [{"name": "ADDRESS", "value": f"amqp://ann:{SECRET}@queue"}]},
     ],
 )
@@ -125,6 +126,11 @@ def test_a_secret_is_never_shown(values: dict[str, Any]) -> None:
 
 def test_that_a_secret_changes_is_shown() -> None:
     assert diff_values({"password": "a"}, {"password": "b"}) == ("password: (hidden) -> (hidden)",)
+
+
+def test_the_name_of_a_secret_variable_is_shown() -> None:
+    lines = diff_values({}, {"env": [{"name": "DB_PASSWORD", "value": SECRET}]})
+    assert lines == ("env[0].name: DB_PASSWORD (new)", "env[0].value: (hidden) (new)")
 
 
 def test_a_variable_that_becomes_a_secret_hides_both() -> None:

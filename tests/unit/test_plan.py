@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from releaser.core.model import Move, Phase
+from releaser.core.model import Move, Phase, Promotion
 from releaser.core.plan import (
     Action,
     ApplyStep,
@@ -95,8 +95,18 @@ def test_helm_gets_the_stage_s_own_values_and_the_bundle_s_images() -> None:
     assert step.reason == "chart 1.0.0 -> 2.0.0; 2 values differ"
 
 
-def test_the_revision_to_go_back_to_is_the_live_one() -> None:
-    facts = with_release(make_facts(V1), APP, revision=7)
+@pytest.mark.parametrize(
+    "newest",
+    [
+        make_promotion(V1, moves={"notejam": Move(6, 7)}),
+        make_promotion(V2, phase=Phase.FAILED, moves={"notejam": Move(5, None)}),
+        make_promotion(V2, phase=Phase.ABORTED, moves={"notejam-db": Move(1, None)}),
+        make_promotion(V2, phase=Phase.ERRORED, moves={"notejam": Move(None, None)}),
+    ],
+    ids=["succeeded", "failed and rolled back", "cut off before the app", "cut off when it was new"],
+)
+def test_the_revision_to_go_back_to_is_the_live_one(newest: Promotion) -> None:
+    facts = with_release(make_facts(V1, promotions=(newest,)), APP, revision=7)
     step = applies(make_promotion_plan(facts, V2))["notejam"]
     assert (step.revision, step.before) == (7, 7)
 

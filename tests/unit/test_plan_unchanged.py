@@ -176,9 +176,12 @@ def test_a_stage_without_one_of_its_releases_runs_nothing_verified() -> None:
     assert find_running(with_target(facts, releases=only).target, CHARTS) is None
 
 
-def test_a_bundle_that_lacks_a_chart_of_the_pipeline_does_not_run() -> None:
-    partial = replace(V2, charts={"notejam": V2.charts["notejam"]})
-    facts = make_facts(V2, promotions=(make_promotion(partial),))
+@pytest.mark.parametrize(
+    "lacking",
+    [{"charts": {"notejam": V2.charts["notejam"]}}, {"images": {"postgres": V2.images["postgres"]}}],
+)
+def test_a_bundle_that_lacks_a_part_of_the_pipeline_does_not_run(lacking: dict[str, Any]) -> None:
+    facts = make_facts(V2, promotions=(make_promotion(replace(V2, **lacking)),))
     assert find_running(facts.target, CHARTS) is None
 
 

@@ -6,7 +6,7 @@ render(chart, values=None, *, sets=(), release="demo", namespace="demo", helm=No
                   or a list of these; sets are "--set" arguments; helm is a path (Helm 4 if left out)
 render_error(...) the same arguments; the rendering must fail, its message is returned
 golden(name, docs)  compares with tests/golden/charts/<name>.yaml; GOLDEN_UPDATE=1 writes the file instead.
-                  Secrets are shown decoded, and generated text (32 and more letters and digits) masked,
+                  Secrets are shown decoded, and generated text (PEM, 32 and more letters and digits) masked,
                   so charts must generate at least 32 characters
 walk_pod_specs(docs) -> list of PodSpec(where, template, spec), of every workload, hook and test pod
 """
@@ -130,7 +130,8 @@ def _masked(doc: Doc) -> Doc:
         shown["data"][key] = base64.b64decode(value).decode()
     for part in ("data", "stringData"):
         for key, value in shown.get(part, {}).items():
-            shown[part][key] = re.sub(r"[A-Za-z0-9]{32,}", "<generated>", value)
+            text = re.sub(r"(?s)-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", r"<generated \1>", value)
+            shown[part][key] = re.sub(r"[A-Za-z0-9]{32,}", "<generated>", text)
     return shown
 
 

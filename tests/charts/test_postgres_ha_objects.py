@@ -1,12 +1,15 @@
 """What the values of postgres-ha turn into."""
 
 import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 Doc = dict[str, Any]
 Render = Callable[..., list[Doc]]
 
@@ -22,8 +25,23 @@ def secret(docs: list[Doc], name: str) -> dict[str, str]:
 
 
 def patroni(docs: list[Doc]) -> Doc:
-    config: Doc = yaml.safe_load(find(docs, "ConfigMap", "demo-patroni")["data"]["patroni.yml"])
+    """Patroni's configuration, as it reads the folder: both files together."""
+    config: Doc = {}
+    for source in pod_template(docs)["spec"]["volumes"][0]["projected"]["sources"]:
+        for text in find(docs, "ConfigMap", source["configMap"]["name"])["data"].values():
+            config |= yaml.safe_load(text)
     return config
+
+
+def dynamic(docs: list[Doc]) -> Doc:
+    """What Patroni stores at the first start."""
+    settings: Doc = patroni(docs)["bootstrap"]["dcs"]
+    return settings
+
+
+def desired(docs: list[Doc]) -> Doc:
+    wishes: Doc = json.loads(find(docs, "ConfigMap", "demo-desired")["data"]["desired.json"])
+    return wishes
 
 
 def pod_template(docs: list[Doc]) -> Doc:
@@ -58,14 +76,16 @@ def test_patroni_looks_for_pods_by_labels_that_they_have(render: Render) -> None
 
 
 def test_patroni_may_write_its_store_and_its_pods(render: Render) -> None:
-    docs = render("postgres-ha", {"members": 7})
+    docs = render("postgres-ha", {"members": 9})
     named = [
-        set(rule["resourceNames"]) for rule in find(docs, "Role", "demo")["rules"] if "resourceNames" in rule
+        set(rule["resourceNames"])
+        for rule in find(docs, "Role", "demo")["rules"]
+        if {"patch"} & set(rule["verbs"])
     ]
     scope = patroni(docs)["scope"]
     assert named == [
         {f"{scope}-{key}" for key in ("leader", "config", "failover", "sync")},
-        {f"demo-{ordinal}" for ordinal in range(7)},
+        {f"demo-{ordinal}" for ordinal in range(9)},
     ]
 
 
@@ -77,15 +97,19 @@ def test_a_disruption_budget_needs_a_second_member(render: Render, members: int,
 
 @pytest.mark.parametrize("members", [1, 2, 3])
 def test_quorum_replication_whatever_the_number_of_members(render: Render, members: int) -> None:
-    dcs = patroni(render("postgres-ha", {"members": members}))["bootstrap"]["dcs"]
+    dcs = dynamic(render("postgres-ha", {"members": members}))
     assert dcs["synchronous_mode"] == "quorum"
     assert dcs["synchronous_mode_strict"] is False
     assert dcs["failsafe_mode"] is True
 
 
-def test_durability_required_is_strict(render: Render) -> None:
-    dcs = patroni(render("postgres-ha", {"durability": "required"}))["bootstrap"]["dcs"]
-    assert dcs["synchronous_mode_strict"] is True
+@pytest.mark.parametrize(
+    ("durability", "expected"),
+    [("required", ("quorum", True)), ("preferred", ("quorum", False)), ("none", ("off", False))],
+)
+def test_durability(render: Render, durability: str, expected: tuple[str, bool]) -> None:
+    dcs = dynamic(render("postgres-ha", {"durability": durability}))
+    assert (dcs["synchronous_mode"], dcs["synchronous_mode_strict"]) == expected
 
 
 def test_a_new_database_has_checksums_and_a_collation_of_its_own(render: Render) -> None:
@@ -94,12 +118,20 @@ def test_a_new_database_has_checksums_and_a_collation_of_its_own(render: Render)
         assert option in initdb
 
 
-def test_the_superuser_never_comes_over_the_network(render: Render) -> None:
-    rules = [line.split() for line in patroni(render("postgres-ha"))["postgresql"]["pg_hba"]]
+@pytest.mark.parametrize("required", [True, False])
+def test_who_may_connect(render: Render, *, required: bool) -> None:
+    own = "hostssl all reader 10.0.0.0/8 scram-sha-256"
+    values = {"postgresql": {"hba": [own]}, "tls": {"required": required}}
+    lines = dynamic(render("postgres-ha", values))["postgresql"]["pg_hba"]
+    rules = [line.split() for line in lines]
     assert ["local", "all", "postgres", "peer"] in rules
     over_network = [rule for rule in rules if rule[0] != "local"]
-    assert over_network[0] == ["host", "all", "postgres", "all", "reject"]
+    assert over_network[0] == ["host", "all", "postgres,monitor", "all", "reject"]
     assert {rule[-1] for rule in over_network} == {"reject", "scram-sha-256"}
+    plain = [rule for rule in over_network if rule[0] == "host" and rule[-1] != "reject"]
+    assert bool(plain) is not required
+    # What the chart reserves comes before what the values add.
+    assert lines.index(own) == len(lines) - 2
 
 
 @pytest.mark.parametrize(
@@ -118,14 +150,19 @@ def test_the_superuser_never_comes_over_the_network(render: Render) -> None:
     ],
 )
 def test_sizes_follow_memory_and_volume(render: Render, values: Doc, expected: Doc) -> None:
-    assert expected.items() <= patroni(render("postgres-ha", values))["postgresql"]["parameters"].items()
+    assert expected.items() <= dynamic(render("postgres-ha", values))["postgresql"]["parameters"].items()
 
 
 @pytest.mark.parametrize(
     ("values", "restarts"),
     [
-        ({"postgresql": {"parameters": {"work_mem": "8MB"}}}, True),
-        # Patroni keeps these in its store: a restart would change nothing.
+        ({"resources": {"limits": {"memory": "1Gi"}}}, True),
+        ({"credentials": {"internal": {"rotation": 1}}}, True),
+        # Patroni keeps these in its store, and the Job of the upgrade changes them there.
+        ({"postgresql": {"parameters": {"work_mem": "8MB"}}}, False),
+        ({"postgresql": {"hba": ["host all all all reject"]}}, False),
+        ({"users": [{"name": "reader"}]}, False),
+        ({"credentials": {"app": {"rotation": 1}}}, False),
         ({"durability": "required"}, False),
         ({"failover": {"ttl": 30}}, False),
         ({"postgresql": {"maxConnections": 200}}, False),
@@ -139,34 +176,131 @@ def test_what_restarts_the_members(render: Render, values: Doc, *, restarts: boo
 
 
 def test_the_app_secret_is_complete(render: Render) -> None:
-    values = {"database": {"name": "accounts", "user": "clerk"}}
+    values = {"database": {"name": "accounts", "user": "clerk"}, "members": 2}
     data = secret(render("postgres-ha", values), "demo-app")
     password = data.pop("password")
     assert len(password) >= 32
+    assert data.pop("ca.crt").startswith("-----BEGIN CERTIFICATE-----")
+    dsn = dict(word.split("=", 1) for word in data.pop("dsn").split())
+    assert dsn["host"] == "demo-0.demo-members,demo-1.demo-members"
+    assert (dsn["user"], dsn["password"], dsn["dbname"]) == ("clerk", password, "accounts")
+    assert (dsn["target_session_attrs"], dsn["sslmode"]) == ("read-write", "require")
     assert data == {
         "username": "clerk",
         "database": "accounts",
         "host": "demo-primary",
         "port": "5432",
         "uri": f"postgresql://clerk:{password}@demo-primary:5432/accounts",
+        "rotation": "0",
     }
 
 
 def test_secrets_outlive_the_release_and_passwords_differ(render: Render) -> None:
-    docs = render("postgres-ha")
+    docs = render("postgres-ha", {"users": [{"name": "reader"}], "database": {"owner": "head"}})
     secrets = [doc for doc in docs if doc["kind"] == "Secret"]
-    assert {doc["metadata"]["name"] for doc in secrets} == {"demo-app", "demo-internal"}
+    names = {doc["metadata"]["name"] for doc in secrets}
+    assert names == {f"demo-{name}" for name in ("app", "internal", "ca", "tls", "owner", "user-reader")}
     for doc in secrets:
         assert doc["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     internal = secret(docs, "demo-internal")
-    assert set(internal) == {"replication-password", "rewind-password", "restapi-password"}
-    assert len({*internal.values(), secret(docs, "demo-app")["password"]}) == 4
+    assert internal.pop("rotation") == "0"
+    assert set(internal) == {f"{key}-password" for key in ("replication", "rewind", "restapi", "backup")}
+    others = [secret(docs, name)["password"] for name in ("demo-app", "demo-owner", "demo-user-reader")]
+    assert len({*internal.values(), *others}) == 7
+
+
+def test_every_secret_that_a_role_needs_is_there_or_given(render: Render) -> None:
+    values = {
+        "users": [{"name": "reader"}, {"name": "importer", "existingSecret": "theirs"}],
+        "database": {"owner": "head"},
+    }
+    docs = render("postgres-ha", values)
+    needed = {role["secret"]["name"] for role in desired(docs)["roles"] if "secret" in role}
+    made = {doc["metadata"]["name"] for doc in docs if doc["kind"] == "Secret"}
+    assert needed - made == {"theirs"}
+    allowed = {
+        name
+        for rule in find(docs, "Role", "demo")["rules"]
+        if "secrets" in rule["resources"]
+        for name in rule["resourceNames"]
+    }
+    assert needed == allowed
+
+
+def test_a_rotation_makes_a_second_login_that_acts_as_the_first(render: Render) -> None:
+    docs = render("postgres-ha", {"credentials": {"app": {"rotation": 1}, "internal": {"rotation": 1}}})
+    roles = {role["name"]: role for role in desired(docs)["roles"]}
+    assert roles["notejam_2"]["actsAs"] == "notejam"
+    assert "notejam" not in roles
+    assert secret(docs, "demo-app")["username"] == "notejam_2"
+    env = {item["name"]: item.get("value") for item in pod_template(docs)["spec"]["containers"][0]["env"]}
+    for name, login in (("REPLICATION", "replicator_2"), ("REWIND", "rewind_2")):
+        assert env[f"PATRONI_{name}_USERNAME"] == login
+        assert roles[login]["memberOf"] == [login.removesuffix("_2")]
+
+
+def test_the_version_of_what_is_desired_follows_it(render: Render) -> None:
+    one, same, other = (
+        desired(render("postgres-ha", values))["version"]
+        for values in ({}, {"members": 5}, {"users": [{"name": "reader"}]})
+    )
+    assert one == same != other
+
+
+def test_members_replace_themselves_never(render: Render) -> None:
+    docs = render("postgres-ha")
+    assert find(docs, "StatefulSet", "demo")["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    job = find(docs, "Job", "demo-rollout")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade,post-rollback"
+
+
+def test_the_job_knows_what_patroni_is_to_store(render: Render) -> None:
+    docs = render("postgres-ha", {"storage": {"wal": {"enabled": True}}})
+    wishes = json.loads(find(docs, "ConfigMap", "demo-rollout")["data"]["rollout.json"])
+    assert wishes["dynamic"] == dynamic(docs)
+    assert wishes["volumes"] == {"data": "8Gi", "wal": "2Gi"}
+    assert wishes["version"] == desired(docs)["version"]
+
+
+def test_tls_names_every_service_and_member(render: Render) -> None:
+    docs = render("postgres-ha", {"tls": {"mode": "certManager", "issuerRef": {"name": "ca"}}})
+    names = find(docs, "Certificate", "demo")["spec"]["dnsNames"]
+    for host in ("demo-primary", "demo-replicas.demo.svc", "*.demo-members.demo.svc.cluster.local"):
+        assert host in names
+    volumes = {item["name"]: item for item in pod_template(docs)["spec"]["volumes"]}
+    assert volumes["tls"]["secret"]["secretName"] == "demo-tls"
+    assert not [doc for doc in docs if doc["kind"] == "CronJob"]
+
+
+def test_data_is_removed_only_when_asked_for(render: Render) -> None:
+    def hooks(values: Doc) -> set[str]:
+        return {
+            doc["kind"]
+            for doc in render("postgres-ha", values)
+            if doc["metadata"].get("annotations", {}).get("helm.sh/hook") == "post-delete"
+        }
+
+    assert hooks({}) == set()
+    assert hooks({"uninstall": {"removeData": True}}) == {"ServiceAccount", "Role", "RoleBinding", "Job"}
+
+
+def test_alerts_have_runbooks(render: Render) -> None:
+    values = {
+        "metrics": {"enabled": True, "rules": {"enabled": True, "runbooks": "https://books.example.com"}}
+    }
+    (group,) = find(render("postgres-ha", values), "PrometheusRule", "demo")["spec"]["groups"]
+    assert len(group["rules"]) >= 8
+    for rule in group["rules"]:
+        page = rule["annotations"]["runbook_url"].removeprefix("https://books.example.com/")
+        assert (RUNBOOKS / page).is_file(), page
+        assert rule["alert"] in (RUNBOOKS / page).read_text(encoding="utf-8")
+        assert "@" not in json.dumps(rule)
 
 
 def test_existing_secrets_replace_the_generated_ones(render: Render) -> None:
     values = {"credentials": {"app": {"existingSecret": "mine"}, "internal": {"existingSecret": "ours"}}}
     docs = render("postgres-ha", values)
-    assert not [doc for doc in docs if doc["kind"] == "Secret"]
+    assert {doc["metadata"]["name"] for doc in docs if doc["kind"] == "Secret"} == {"demo-ca", "demo-tls"}
     spec = pod_template(docs)["spec"]
     (volume,) = [item for item in spec["volumes"] if item["name"] == "app-password"]
     assert volume["secret"]["secretName"] == "mine"
@@ -179,11 +313,19 @@ def test_existing_secrets_replace_the_generated_ones(render: Render) -> None:
     assert refs == ["ours"] * 3
 
 
-def test_the_network_policy_lets_in_members_and_clients(render: Render) -> None:
+def test_the_network_policy_lets_in_members_the_job_monitoring_and_clients(render: Render) -> None:
     clients = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "notejam"}}}]
-    docs = render("postgres-ha", {"networkPolicy": {"clients": clients}})
-    members, others = find(docs, "NetworkPolicy", "demo")["spec"]["ingress"]
+    collectors = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    values = {
+        "networkPolicy": {"clients": clients, "monitoring": collectors},
+        "metrics": {"enabled": True},
+    }
+    docs = render("postgres-ha", values)
+    members, job, monitoring, others = find(docs, "NetworkPolicy", "demo")["spec"]["ingress"]
     assert [port["port"] for port in members["ports"]] == ["postgres", "patroni"]
+    pod = find(docs, "Job", "demo-rollout")["spec"]["template"]["metadata"]["labels"]
+    assert job["from"][0]["podSelector"]["matchLabels"].items() <= pod.items()
+    assert monitoring == {"from": collectors, "ports": [{"port": "metrics"}, {"port": "patroni"}]}
     assert others == {"from": clients, "ports": [{"port": "postgres"}]}
 
 

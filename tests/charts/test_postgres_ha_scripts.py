@@ -1,11 +1,12 @@
 """The scripts in the image of postgres-ha, against a Patroni and a Kubernetes API that are played here."""
 
 import http.client
-import importlib.util
+import importlib
 import json
 import os
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,12 +22,9 @@ Answer = tuple[int, Any]
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"postgres_ha_{name}", IMAGE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    if str(IMAGE) not in sys.path:
+        sys.path.insert(0, str(IMAGE))
+    return importlib.import_module(f"pgha.{name}")
 
 
 class Server(ThreadingHTTPServer):
@@ -72,8 +70,13 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def member(name: str, role: str = "quorum_standby", state: str = "streaming") -> dict[str, str]:
-    return {"name": name, "role": role, "state": state}
+def member(name: str, role: str = "quorum_standby", state: str = "streaming", lag: int = 0) -> dict[str, Any]:
+    return {"name": name, "role": role, "state": state, "lag": lag}
+
+
+def hand_over(script: ModuleType, seconds: float) -> str:
+    patroni = load("patroni").Patroni.at(env=ENV)
+    return str(script.hand_over(ENV, patroni, script.Deadline(seconds)))
 
 
 LEADER = member("db-1", "leader", "running")
@@ -86,7 +89,7 @@ class TestPreStop:
         self, server: Server, monkeypatch: pytest.MonkeyPatch, program: Callable[[str, str], Path]
     ) -> ModuleType:
         module = load("pre_stop")
-        monkeypatch.setattr(module, "API_PORT", server.server_address[1])
+        monkeypatch.setattr(load("patroni"), "PORT", server.server_address[1])
         monkeypatch.setattr(module, "PAUSE", 0.01)
         psql = program("psql", 'echo "$@" >> "$(dirname "$0")/calls"')
         monkeypatch.setenv("PATH", f"{psql.parent}:{os.environ['PATH']}")
@@ -98,9 +101,10 @@ class TestPreStop:
             ([LEADER], None),
             ([LEADER, member("db-0", state="stopped")], None),
             ([LEADER, member("db-0")], "db-0"),
-            # A rolling restart has been at db-2 already.
-            ([LEADER, member("db-0"), member("db-2")], "db-2"),
-            ([LEADER, member("db-0"), member("db-2", state="starting")], "db-0"),
+            ([LEADER, member("db-0"), member("db-2")], "db-0"),
+            # The one that is behind least.
+            ([LEADER, member("db-0", lag=4096), member("db-2")], "db-2"),
+            ([LEADER, member("db-0", state="starting"), member("db-2")], "db-2"),
             # Only a synchronous standby has every commit.
             ([LEADER, member("db-0"), member("db-2", "replica")], "db-0"),
             ([LEADER, member("db-2", "replica")], "db-2"),
@@ -109,16 +113,17 @@ class TestPreStop:
         ],
     )
     def test_candidate(self, script: ModuleType, members: list[Any], expected: str | None) -> None:
-        assert script.choose_candidate("db-1", members) == expected
+        parsed = load("patroni").parse_members({"members": members})
+        assert script.choose_candidate("db-1", parsed) == expected
 
     def test_a_replica_does_nothing(self, script: ModuleType, server: Server) -> None:
         server.routes["GET /leader"] = (503, "")
-        assert "nothing to hand over" in script.hand_over(ENV, script.Deadline(5))
+        assert "nothing to hand over" in hand_over(script, 5)
         assert [route for route, *_ in server.seen] == ["GET /leader"]
 
     def test_a_single_member_does_nothing(self, script: ModuleType, server: Server) -> None:
         server.routes |= {"GET /leader": (200, ""), "GET /cluster": (200, {"members": [LEADER]})}
-        assert "nobody to hand over to" in script.hand_over(ENV, script.Deadline(5))
+        assert "nobody to hand over to" in hand_over(script, 5)
         assert not server.bodies("POST /switchover")
 
     def test_the_leader_switches_over_and_rejoins(
@@ -131,7 +136,7 @@ class TestPreStop:
             "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
             "POST /switchover": (200, "Successfully switched over"),
         }
-        assert script.hand_over(ENV, script.Deadline(5)) == "Successfully switched over"
+        assert hand_over(script, 5) == "Successfully switched over"
         assert server.bodies("POST /switchover") == [{"leader": "db-1", "candidate": "db-0"}]
         (authorization,) = [seen for route, _, seen in server.seen if route.startswith("POST")]
         assert authorization == "Basic cGF0cm9uaTpzM2NyZXQ="
@@ -146,7 +151,7 @@ class TestPreStop:
             "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
             "POST /switchover": lambda: next(attempts),
         }
-        assert script.hand_over(ENV, script.Deadline(5)) == "Successfully switched over"
+        assert hand_over(script, 5) == "Successfully switched over"
         assert len(server.bodies("POST /switchover")) == 2
 
     def test_it_does_not_wait_for_members_that_leave(self, script: ModuleType, server: Server) -> None:
@@ -155,7 +160,7 @@ class TestPreStop:
             "GET /leader": (200, ""),
             "GET /cluster": lambda: (200, {"members": next(clusters, [LEADER])}),
         }
-        assert "nobody to hand over to" in script.hand_over(ENV, script.Deadline(5))
+        assert "nobody to hand over to" in hand_over(script, 5)
 
     def test_it_does_not_wait_for_itself_for_ever(
         self, script: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
@@ -166,7 +171,7 @@ class TestPreStop:
             "GET /cluster": (200, {"members": [LEADER, member("db-0")]}),
             "POST /switchover": (200, "Successfully switched over"),
         }
-        assert script.hand_over(ENV, script.Deadline(5)).endswith(", not a replica yet")
+        assert hand_over(script, 5).endswith(", not a replica yet")
 
     def test_it_gives_up_in_time(self, script: ModuleType, server: Server) -> None:
         server.routes |= {
@@ -174,7 +179,7 @@ class TestPreStop:
             "GET /cluster": (200, {"members": [LEADER, member("db-0")]}),
             "POST /switchover": (503, "switchover failed"),
         }
-        assert script.hand_over(ENV, script.Deadline(0.5)).startswith("gave up: ")
+        assert hand_over(script, 0.5).startswith("gave up: ")
         assert server.bodies("POST /switchover")
 
     def test_a_checkpoint_that_fails_is_no_obstacle(
@@ -187,7 +192,7 @@ class TestPreStop:
             "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
             "POST /switchover": (200, "Successfully switched over"),
         }
-        assert script.hand_over(ENV, script.Deadline(5)) == "Successfully switched over"
+        assert hand_over(script, 5) == "Successfully switched over"
 
     def test_a_lock_that_moved_meanwhile_is_enough(self, script: ModuleType, server: Server) -> None:
         leads = iter([(200, "")])
@@ -196,7 +201,7 @@ class TestPreStop:
             "GET /cluster": (200, {"members": [LEADER, member("db-0")]}),
             "POST /switchover": (503, "switchover status unknown"),
         }
-        assert script.hand_over(ENV, script.Deadline(5)) == "the lock is with another member"
+        assert hand_over(script, 5) == "the lock is with another member"
 
     def test_nothing_makes_it_fail(
         self, script: ModuleType, monkeypatch: pytest.MonkeyPatch, server: Server
@@ -205,7 +210,7 @@ class TestPreStop:
         monkeypatch.setattr(script, "log", said.append)
         server.routes["GET /leader"] = (200, "")
         script.main({**ENV, "PRE_STOP_SECONDS": "1"})
-        monkeypatch.setattr(script, "API_PORT", 1)
+        monkeypatch.setattr(load("patroni"), "PORT", 1)
         script.main({**ENV, "PRE_STOP_SECONDS": "1"})
         assert [line.startswith("failed:") for line in said] == [True, True]
 
@@ -213,12 +218,13 @@ class TestPreStop:
 class TestOnRoleChange:
     PODS = "GET /api/v1/namespaces/stage/pods?labelSelector=cluster-name%3Ddb%2Crole%3Dprimary"
     LOCK = "GET /api/v1/namespaces/stage/configmaps/db-leader"
+    PATCH = "PATCH /api/v1/namespaces/stage/pods/"
 
-    def strip(self, server: Server) -> Any:
-        script = load("on_role_change")
+    def take(self, server: Server) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
         try:
-            return script.strip_others(script.Api(connection, "token", "stage"), "db-1", "db")
+            api = load("kube").Api(connection, "token", "stage")
+            return load("on_role_change").take_label(api, "db-1", "db")
         finally:
             connection.close()
 
@@ -226,26 +232,38 @@ class TestOnRoleChange:
     def pod(name: str) -> dict[str, Any]:
         return {"metadata": {"name": name, "resourceVersion": "7"}}
 
-    def test_takes_the_label_from_the_others(self, server: Server) -> None:
+    def test_takes_the_label_from_the_others_and_puts_it_on(self, server: Server) -> None:
         server.routes |= {
             self.LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
-            self.PODS: (200, {"items": [self.pod("db-0"), self.pod("db-1")]}),
-            "PATCH /api/v1/namespaces/stage/pods/db-0": (200, {}),
+            self.PODS: (200, {"items": [self.pod("db-0")]}),
+            self.PATCH + "db-0": (200, {}),
+            self.PATCH + "db-1": (200, {}),
         }
-        assert self.strip(server) == ["db-0"]
-        (patch,) = server.bodies("PATCH /api/v1/namespaces/stage/pods/db-0")
+        assert self.take(server) == ["db-0"]
+        (patch,) = server.bodies(self.PATCH + "db-0")
         assert patch == {"metadata": {"resourceVersion": "7", "labels": {"role": None}}}
+        assert server.bodies(self.PATCH + "db-1") == [{"metadata": {"labels": {"role": "primary"}}}]
+        # Never two pods behind the Service: taken away first, then put on.
+        assert [route[-4:] for route, *_ in server.seen if route.startswith("PATCH")] == ["db-0", "db-1"]
         assert {authorization for *_, authorization in server.seen} == {"Bearer token"}
+
+    def test_a_label_that_is_there_is_left_alone(self, server: Server) -> None:
+        server.routes |= {
+            self.LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
+            self.PODS: (200, {"items": [self.pod("db-1")]}),
+        }
+        assert self.take(server) == []
+        assert not server.bodies(self.PATCH + "db-1")
 
     def test_leaves_everybody_alone_without_the_lock(self, server: Server) -> None:
         server.routes[self.LOCK] = (200, {"metadata": {"annotations": {"leader": "db-2"}}})
-        assert self.strip(server) == []
+        assert self.take(server) == []
         assert [route for route, *_ in server.seen] == [self.LOCK]
 
     def test_an_answer_that_is_no_success_is_an_error(self, server: Server) -> None:
         server.routes[self.LOCK] = (403, "")
         with pytest.raises(OSError, match="403"):
-            self.strip(server)
+            self.take(server)
 
     @pytest.mark.parametrize(
         "arguments", [["on_role_change", "replica", "db"], ["on_start", "primary", "db"]]
@@ -267,16 +285,19 @@ def program(tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 class TestEntrypoint:
-    def run(self, tmp_path: Path, program: Callable[[str, str], Path]) -> subprocess.CompletedProcess[str]:
-        patroni = program("patroni", 'echo "patroni $* umask $(umask)"')
+    def run(
+        self, tmp_path: Path, program: Callable[[str, str], Path], *, plain: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        patroni = program("patroni", 'echo "patroni $* umask $(umask) ${PATRONI_REPLICATION_SSLMODE:-}"')
+        program("pgha", f"[ $1 = leader-is-plain ] && exit {0 if plain else 1}")
         env = {"PATH": f"{patroni.parent}:{os.environ['PATH']}", "PGDATA": str(tmp_path / "17")}
-        command = [str(IMAGE / "entrypoint.sh"), "/etc/patroni/patroni.yml"]
+        command = [str(IMAGE / "entrypoint.sh"), "/etc/patroni"]
         return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=10)
 
     def test_becomes_patroni_without_a_database(
         self, tmp_path: Path, program: Callable[[str, str], Path]
     ) -> None:
-        assert self.run(tmp_path, program).stdout == "patroni /etc/patroni/patroni.yml umask 0077\n"
+        assert self.run(tmp_path, program).stdout == "patroni /etc/patroni umask 0077 \n"
         assert not (tmp_path / "17").exists()
 
     def test_takes_the_group_s_rights_off_the_data(
@@ -287,3 +308,8 @@ class TestEntrypoint:
         data.chmod(0o2770)
         self.run(tmp_path, program)
         assert stat.S_IMODE(data.stat().st_mode) & 0o777 == 0o700
+
+    def test_insists_on_tls_unless_the_primary_has_none(
+        self, tmp_path: Path, program: Callable[[str, str], Path]
+    ) -> None:
+        assert self.run(tmp_path, program, plain=True).stdout.endswith("umask 0077 prefer\n")

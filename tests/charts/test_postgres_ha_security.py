@@ -20,8 +20,20 @@ def docs(request: pytest.FixtureRequest, render: Render) -> list[Doc]:
     return render("postgres-ha", request.param)
 
 
+def members_of(docs: list[Doc]) -> Doc:
+    (stateful_set,) = [doc for doc in docs if doc["kind"] == "StatefulSet"]
+    spec: Doc = stateful_set["spec"]["template"]["spec"]
+    return spec
+
+
+def container_of(docs: list[Doc], name: str) -> Doc:
+    (found,) = [item for item in members_of(docs)["containers"] if item["name"] == name]
+    return dict(found)
+
+
 def test_there_are_pods_to_look_at(docs: list[Doc], walk_pod_specs: Walk) -> None:
-    assert {pod.where.partition("/")[0] for pod in walk_pod_specs(docs)} == {"StatefulSet", "Pod"}
+    kinds = {pod.where.partition("/")[0] for pod in walk_pod_specs(docs)}
+    assert kinds - {"CronJob"} == {"StatefulSet", "Job", "Pod"}
 
 
 def test_pods_are_restricted(docs: list[Doc], walk_pod_specs: Walk) -> None:
@@ -38,7 +50,10 @@ def test_pods_are_restricted(docs: list[Doc], walk_pod_specs: Walk) -> None:
 def test_containers_are_restricted(docs: list[Doc], walk_pod_specs: Walk) -> None:
     for pod in walk_pod_specs(docs):
         for container in pod.containers:
-            assert container["securityContext"] == {
+            context = dict(container["securityContext"])
+            # The exporter alone is somebody else, whom Postgres knows by it.
+            assert context.pop("runAsUser", 999) == (998 if container["name"] == "metrics" else 999)
+            assert context == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
@@ -54,42 +69,61 @@ def test_containers_have_resources(docs: list[Doc], walk_pod_specs: Walk) -> Non
 
 
 def test_members_have_probes_and_a_goodbye(docs: list[Doc]) -> None:
-    (stateful_set,) = [doc for doc in docs if doc["kind"] == "StatefulSet"]
-    spec = stateful_set["spec"]["template"]["spec"]
-    for container in spec["containers"]:
-        assert container["livenessProbe"]["httpGet"] != container["readinessProbe"]["httpGet"]
-        assert container["startupProbe"]["httpGet"] == container["livenessProbe"]["httpGet"]
-        assert container["lifecycle"]["preStop"]["exec"]["command"] == ["postgres-ha-pre-stop"]
-        (seconds,) = [item["value"] for item in container["env"] if item["name"] == "PRE_STOP_SECONDS"]
-        assert int(seconds) + 30 <= spec["terminationGracePeriodSeconds"]
+    container = container_of(docs, "postgres")
+    assert container["livenessProbe"]["httpGet"] != container["readinessProbe"]["httpGet"]
+    assert container["startupProbe"]["httpGet"] == container["livenessProbe"]["httpGet"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["pgha", "pre-stop"]
+    (seconds,) = [item["value"] for item in container["env"] if item["name"] == "PRE_STOP_SECONDS"]
+    assert int(seconds) + 30 <= members_of(docs)["terminationGracePeriodSeconds"]
 
 
 def test_a_hanging_primary_is_killed_before_its_lock_is_taken(docs: list[Doc]) -> None:
-    (stateful_set,) = [doc for doc in docs if doc["kind"] == "StatefulSet"]
-    (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
-    probe = container["livenessProbe"]
+    probe = container_of(docs, "postgres")["livenessProbe"]
     until_failed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
     # 20 s is the shortest failover.ttl that Patroni takes.
     assert until_failed + probe["terminationGracePeriodSeconds"] <= 20
 
 
-def test_only_members_get_a_token(docs: list[Doc], walk_pod_specs: Walk) -> None:
+def test_a_token_goes_only_where_it_is_needed(docs: list[Doc], walk_pod_specs: Walk) -> None:
     for pod in walk_pod_specs(docs):
-        assert pod.spec["automountServiceAccountToken"] is pod.where.startswith("StatefulSet/"), pod.where
-    (account,) = [doc for doc in docs if doc["kind"] == "ServiceAccount"]
-    assert account["automountServiceAccountToken"] is False
+        is_helper = pod.where.partition("/")[0] in {"Job", "CronJob"}
+        assert pod.spec["automountServiceAccountToken"] is is_helper, pod.where
+    for container in members_of(docs)["containers"]:
+        mounts = {mount["name"] for mount in container["volumeMounts"]}
+        assert ("token" in mounts) is (container["name"] in {"postgres", "keeper"})
+    for account in [doc for doc in docs if doc["kind"] == "ServiceAccount"]:
+        assert account["automountServiceAccountToken"] is False
+
+
+def test_the_authority_s_key_is_for_the_cron_job_alone(docs: list[Doc], walk_pod_specs: Walk) -> None:
+    for pod in walk_pod_specs(docs):
+        for volume in pod.spec.get("volumes", []):
+            assert not volume.get("secret", {}).get("secretName", "").endswith("-ca"), pod.where
+    for role in [doc for doc in docs if doc["kind"] == "Role"]:
+        names = {name for rule in role["rules"] for name in rule.get("resourceNames", [])}
+        may = any(name.endswith("-ca") for name in names)
+        assert not may or role["metadata"]["name"].endswith(("-certificates", "-removal"))
 
 
 def test_rights_are_namespaced_and_named(docs: list[Doc]) -> None:
     assert not [doc["kind"] for doc in docs if doc["kind"].startswith("Cluster")]
-    (role,) = [doc for doc in docs if doc["kind"] == "Role"]
+    for role in [doc for doc in docs if doc["kind"] == "Role"]:
+        for rule in role["rules"]:
+            assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+            assert "deletecollection" not in rule["verbs"]
+            # Whatever changes an object that exists, and every look into a Secret, is limited to names.
+            if {"patch", "update", "delete"} & set(rule["verbs"]) or "secrets" in rule["resources"]:
+                assert rule["resourceNames"], role["metadata"]["name"]
+
+
+def test_members_delete_nothing(docs: list[Doc]) -> None:
+    account = members_of(docs)["serviceAccountName"]
+    (role,) = [doc for doc in docs if doc["kind"] == "Role" and doc["metadata"]["name"] == account]
     for rule in role["rules"]:
-        assert rule["apiGroups"] == [""]
-        assert set(rule["resources"]) <= {"configmaps", "pods"}
-        assert not {"*", "delete", "deletecollection"} & set(rule["verbs"])
-        # Whatever changes an object that exists is limited to names.
-        if {"patch", "update"} & set(rule["verbs"]):
-            assert rule["resourceNames"]
+        assert set(rule["resources"]) <= {"configmaps", "pods", "secrets"}
+        assert "delete" not in rule["verbs"]
+        if "secrets" in rule["resources"]:
+            assert rule["verbs"] == ["get"]
 
 
 def test_images_go_by_digest(render: Render, walk_pod_specs: Walk) -> None:
@@ -112,7 +146,7 @@ def test_without_a_digest_the_tag_then_the_app_version(
 def test_no_password_in_arguments_or_plain_environment(docs: list[Doc], walk_pod_specs: Walk) -> None:
     for pod in walk_pod_specs(docs):
         for container in pod.containers:
-            for item in container["env"]:
+            for item in container.get("env", []):
                 if item["name"].endswith("PASSWORD"):
                     assert "secretKeyRef" in item["valueFrom"], item["name"]
             assert "PASSWORD" not in " ".join([*container.get("command", []), *container.get("args", [])])

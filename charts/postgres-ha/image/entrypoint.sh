@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prepares the data directory and becomes Patroni. Argument: Patroni's configuration file.
+# Prepares the data directory and becomes Patroni. Argument: folder of Patroni's configuration files.
 set -eu
 
 umask 0077
@@ -8,6 +8,12 @@ umask 0077
 # The directory is one below the mount, so its mode is ours to set.
 if [ -d "$PGDATA" ]; then
     chmod 0700 "$PGDATA"
+fi
+
+# Versions of this chart before 0.2 had no TLS. While such a member leads, replication cannot insist on it.
+if pgha leader-is-plain; then
+    echo 'entrypoint: the primary has no TLS yet, so this start does not insist on it' >&2
+    export PATRONI_REPLICATION_SSLMODE=prefer PATRONI_REWIND_SSLMODE=prefer
 fi
 
 # Patroni acts as init when it is process 1: it forwards SIGTERM and collects orphans.

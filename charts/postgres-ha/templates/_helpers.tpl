@@ -37,6 +37,87 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- .Values.credentials.internal.existingSecret | default (printf "%s-internal" (include "postgres-ha.fullname" .)) -}}
 {{- end -}}
 
+{{- define "postgres-ha.ownerSecret" -}}
+{{ include "postgres-ha.fullname" . }}-owner
+{{- end -}}
+
+{{- define "postgres-ha.tlsSecret" -}}
+{{- ternary .Values.tls.existingSecret (printf "%s-tls" (include "postgres-ha.fullname" .)) (eq .Values.tls.mode "existingSecret") -}}
+{{- end -}}
+
+{{/* Names that a certificate must have, as a JSON list: the Services, and every member. */}}
+{{- define "postgres-ha.tlsHosts" -}}
+{{- $fullname := include "postgres-ha.fullname" . -}}
+{{- $hosts := list -}}
+{{- range $service := list (printf "%s-primary" $fullname) (printf "%s-replicas" $fullname) (printf "*.%s-members" $fullname) -}}
+{{- range $suffix := list "" (printf ".%s" $.Release.Namespace) (printf ".%s.svc" $.Release.Namespace) (printf ".%s.svc.%s" $.Release.Namespace $.Values.clusterDomain) -}}
+{{- $hosts = append $hosts (printf "%s%s" $service $suffix) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson (append $hosts "localhost") -}}
+{{- end -}}
+
+{{/* The labels of a pod that is no member: another component, so that no Service takes it for one. */}}
+{{- define "postgres-ha.helperLabels" -}}
+{{- $component := index . 1 -}}
+{{- include "postgres-ha.labels" (index . 0) | replace "component: database" (printf "component: %s" $component) -}}
+{{- end -}}
+
+{{- define "postgres-ha.helperPodLabels" -}}
+{{- $component := index . 1 -}}
+{{- include "postgres-ha.selectorLabels" (index . 0) | replace "component: database" (printf "component: %s" $component) -}}
+{{- end -}}
+
+{{/* Pods and containers of every Job. */}}
+{{- define "postgres-ha.helperPodSecurity" -}}
+runAsNonRoot: true
+runAsUser: 999
+runAsGroup: 999
+fsGroup: 999
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "postgres-ha.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "postgres-ha.helperResources" -}}
+requests:
+  cpu: 10m
+  memory: 32Mi
+limits:
+  memory: 128Mi
+{{- end -}}
+
+{{/* Secrets with a password of one role; the argument is a list: root, name, role, database. */}}
+{{- define "postgres-ha.roleSecret" -}}
+{{- $root := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- $found := (lookup "v1" "Secret" $root.Release.Namespace $name).data | default dict -}}
+{{- $password := get $found "password" | b64dec | default (randAlphaNum 40) -}}
+{{- $host := printf "%s-primary" (include "postgres-ha.fullname" $root) -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "postgres-ha.labels" $root | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+type: Opaque
+data:
+  username: {{ index . 2 | b64enc }}
+  password: {{ $password | b64enc }}
+  database: {{ index . 3 | b64enc }}
+  host: {{ $host | b64enc }}
+  port: {{ "5432" | b64enc }}
+  uri: {{ printf "postgresql://%s:%s@%s:5432/%s" (index . 2) ($password | urlquery | replace "+" "%20") $host (index . 3) | b64enc }}
+{{- end -}}
+
 {{/* A size such as 512Mi or 8Gi, in MiB. */}}
 {{- define "postgres-ha.mebibytes" -}}
 {{- $number := regexFind "^[0-9]+" . | int -}}

@@ -1,0 +1,178 @@
+"""The command `pgha`: for people on any member, and for the pod itself."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from pgha.patroni import Member, Patroni
+from pgha.pre_stop import choose_candidate
+
+HEADINGS = ("MEMBER", "ROLE", "STATE", "TIMELINE", "LAG", "NOTE")
+WAIT = 60.0
+
+
+def table(members: Sequence[Member]) -> str:
+    """Show members in columns."""
+    rows = [HEADINGS]
+    for member in members:
+        lag = (
+            ""
+            if member.is_leader
+            else f"{member.lag / 2**20:.1f} MB"
+            if member.lag is not None
+            else "unknown"
+        )
+        note = "needs a restart" if member.pending_restart else ""
+        role = "primary" if member.role == "leader" else member.role.replace("_", " ")
+        rows.append((member.name, role, member.state, str(member.timeline or ""), lag, note))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+class CommandError(Exception):
+    """What a command cannot do, and what to do instead."""
+
+
+def find(members: Sequence[Member], name: str) -> Member:
+    """Return a member by its name or its number."""
+    for member in members:
+        if name in (member.name, str(member.ordinal)):
+            return member
+    raise CommandError(f"there is no member {name}; there are {', '.join(member.name for member in members)}")
+
+
+def show(patroni: Patroni, _: argparse.Namespace) -> None:
+    """Print the members."""
+    sys.stdout.write(table(patroni.members()))
+    if patroni.config().get("pause"):
+        sys.stdout.write("PAUSED: nothing fails over by itself. End it: pgha resume\n")
+
+
+def switchover(patroni: Patroni, arguments: argparse.Namespace) -> None:
+    """Move the primary's role."""
+    members = patroni.members()
+    leader = next((member.name for member in members if member.is_leader), None)
+    if leader is None:
+        raise CommandError("no member leads, so there is nothing to hand over; look: pgha list")
+    target = find(members, arguments.to).name if arguments.to else choose_candidate(leader, members)
+    if target is None:
+        raise CommandError(f"no replica follows {leader} closely enough; look: pgha list")
+    sys.stdout.write(patroni.switchover(leader, target) + "\n")
+    show(patroni, arguments)
+
+
+def reinit(patroni: Patroni, arguments: argparse.Namespace) -> None:
+    """Copy a replica anew."""
+    member = find(patroni.members(), arguments.member)
+    if member.is_leader:
+        raise CommandError(
+            f"{member.name} leads; it is replicas that are copied anew. First: pgha switchover"
+        )
+    sys.stdout.write(Patroni.at(member.host).reinitialize() + "\n")
+    sys.stdout.write("It is a replica again when `pgha list` shows it as streaming.\n")
+
+
+def pause(patroni: Patroni, arguments: argparse.Namespace) -> None:
+    """Leave failover to people."""
+    patroni.patch_config({"pause": True})
+    show(patroni, arguments)
+
+
+def resume(patroni: Patroni, arguments: argparse.Namespace) -> None:
+    """Leave failover to Patroni."""
+    patroni.patch_config({"pause": None})
+    end = time.monotonic() + WAIT
+    while patroni.config().get("pause") and time.monotonic() < end:
+        time.sleep(0.2)
+    show(patroni, arguments)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the commands for people."""
+    parser = argparse.ArgumentParser(prog="pgha", description="Looks after the members of this database.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(
+        name: str, work: Callable[[Patroni, argparse.Namespace], None], text: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(work=work)
+        return command
+
+    add("list", show, "Show the members, who leads, and how far the others are behind.")
+    moving = add("switchover", switchover, "Move the primary's role, to the best replica or the one named.")
+    moving.add_argument("to", nargs="?", help="member, by its name or number")
+    anew = add("reinit", reinit, "Throw a replica's data away and copy it from the primary.")
+    anew.add_argument("member", help="member, by its name or number")
+    add("pause", pause, "Stop automatic failover, for work by hand.")
+    add("resume", resume, "Let Patroni fail over by itself again.")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; return its exit code."""
+    name = arguments[0] if arguments else ""
+    if name == "pre-stop":
+        from pgha import pre_stop
+
+        pre_stop.main(os.environ)
+        return 0
+    if name in INTERNAL:
+        return INTERNAL[name](arguments[1:])
+    parsed = make_parser().parse_args(arguments)
+    try:
+        parsed.work(Patroni.at(), parsed)
+    except (CommandError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def _keeper(_: list[str]) -> int:
+    from pgha import keeper
+
+    keeper.main()
+    return 0
+
+
+def _rollout(_: list[str]) -> int:
+    from pgha import rollout
+
+    return rollout.main()
+
+
+def _certificates(_: list[str]) -> int:
+    from pgha import certificates
+
+    return certificates.main()
+
+
+def _removal(_: list[str]) -> int:
+    from pgha import removal
+
+    return removal.main()
+
+
+def _plain(_: list[str]) -> int:
+    from pgha import plain
+
+    return plain.main()
+
+
+def _role_change(arguments: list[str]) -> int:
+    from pgha import on_role_change
+
+    return on_role_change.main(arguments)
+
+
+INTERNAL: dict[str, Callable[[list[str]], int]] = {
+    "keeper": _keeper,
+    "rollout": _rollout,
+    "renew-certificates": _certificates,
+    "remove": _removal,
+    "leader-is-plain": _plain,
+    "on-role-change": _role_change,
+}

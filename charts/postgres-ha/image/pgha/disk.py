@@ -1,0 +1,54 @@
+"""How full the volumes are, and when writing must stop before Postgres is stopped by a full disk."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MEBIBYTE = 1024 * 1024
+VOLUMES = (Path("/pgdata"), Path("/pgwal"))
+SETTING = "default_transaction_read_only"
+
+
+@dataclass(frozen=True)
+class Space:
+    """A volume: bytes in all, and free ones."""
+
+    path: str
+    total: int
+    free: int
+
+    @property
+    def reserve(self) -> int:
+        """Bytes below which writes stop: a twentieth, and from 64 MiB to 1 GiB."""
+        return min(max(self.total // 20, 64 * MEBIBYTE), 1024 * MEBIBYTE)
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"{self.path} has {self.free // MEBIBYTE} of {self.total // MEBIBYTE} MiB left"
+
+
+def measure(paths: tuple[Path, ...] = VOLUMES) -> list[Space]:
+    """Look at the volumes that are there."""
+    found = []
+    for path in paths:
+        if path.is_mount():
+            state = os.statvfs(path)
+            found.append(Space(str(path), state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize))
+    return found
+
+
+def describe_low(spaces: list[Space], *, is_stopped: bool) -> str:
+    """Say which volumes are short of space, empty when none is; to start again takes half as much more."""
+    share = 1.5 if is_stopped else 1.0
+    return "; ".join(str(space) for space in spaces if space.free < space.reserve * share)
+
+
+def read_only_patch(config: Mapping[str, object], *, low: bool) -> dict[str, object] | None:
+    """Return the change of Patroni's settings that stops or allows writes; None where nothing is to do."""
+    postgresql = config.get("postgresql")
+    parameters = postgresql.get("parameters") if isinstance(postgresql, dict) else None
+    is_stopped = isinstance(parameters, dict) and SETTING in parameters
+    if is_stopped == low:
+        return None
+    return {"postgresql": {"parameters": {SETTING: "on" if low else None}}}

@@ -1,0 +1,170 @@
+"""Runs beside Patroni in every member, in a container of its own, and does what Patroni does not.
+
+- A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
+- New certificates are taken up without a restart.
+- On the primary: roles, databases and extensions are made as declared, and writes stop while a volume is
+  nearly full.
+
+What it did, and what is wrong, is in the annotation postgres-ha/keeper of the pod, and in the log.
+"""
+
+import hashlib
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pgha.desired import fetch_desired
+from pgha.disk import describe_low, measure, read_only_patch
+from pgha.kube import Api
+from pgha.patroni import TLS, Patroni
+from pgha.reconcile import Reconciler, connect_locally
+
+ANNOTATION = "postgres-ha/keeper"
+PERIOD = 5.0
+RECONNECT = 0.5
+
+
+def log(text: str) -> None:
+    """Write a line to the container's log."""
+    sys.stderr.write(f"keeper: {text}\n")
+    sys.stderr.flush()
+
+
+class Keeper:
+    """State between two rounds."""
+
+    def __init__(self, patroni: Callable[[], Patroni], api: Api, pod: str, scope: str) -> None:
+        self._patroni, self._api, self._pod, self._scope = patroni, api, pod, scope
+        self._connection: Any = None
+        self._was_up = False
+        self._certificates = fingerprint(TLS)
+        self._applied = ""
+        self._said: dict[str, str] = {}
+        self._told = ""
+        self._version = ""
+
+    def run(self) -> None:
+        """Work until the container ends."""
+        while True:
+            end = time.monotonic() + PERIOD
+            self.round()
+            while (left := end - time.monotonic()) > 0:
+                self.watch(left)
+
+    def watch(self, seconds: float) -> None:
+        """Wait, with an eye on Postgres: the end of a connection tells its end the moment it happens."""
+        if self._connection is None:
+            self._connection = self._try_connect()
+        if self._connection is None:
+            time.sleep(min(seconds, RECONNECT))
+            return
+        readable, _, _ = select.select([self._connection.fileno()], [], [], seconds)
+        if readable:
+            self._connection.close()
+            self._connection = self._try_connect()
+            if self._connection is None:
+                self._wake()
+
+    def _try_connect(self) -> Any:
+        try:
+            return connect_locally()
+        except psycopg.Error:
+            return None
+
+    def _wake(self) -> None:
+        try:
+            self._patroni().wake()
+            log("Postgres does not answer, Patroni was told")
+        except OSError as error:
+            log(f"Postgres does not answer, and Patroni could not be told: {error}")
+
+    def round(self) -> None:
+        """Look at everything once; one trouble keeps no other thing from being looked at."""
+        self._attempt("certificates", self._reload_certificates)
+        primary = self._attempt("postgres", self._is_primary)
+        low = self._attempt("disk", lambda: self._guard_disk(primary=bool(primary)))
+        if primary:
+            self._attempt("roles", self._reconcile)
+        self._attempt("report", lambda: self._report(low if isinstance(low, str) else ""))
+
+    def _attempt(self, name: str, work: Callable[[], object]) -> object:
+        try:
+            result = work()
+        except (OSError, psycopg.Error, ValueError, KeyError) as error:
+            text = f"{name}: {str(error).strip() or repr(error)}"
+            if self._said.get(name) != text:
+                log(text)
+            self._said[name] = text
+            return None
+        if self._said.pop(name, None):
+            log(f"{name}: well again")
+        return result
+
+    def _is_primary(self) -> bool:
+        if self._connection is None:
+            self._connection = self._try_connect()
+        if self._connection is None:
+            return False
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT NOT pg_is_in_recovery()")
+            return bool(cursor.fetchone()[0])
+
+    def _reload_certificates(self) -> None:
+        found = fingerprint(TLS)
+        if found != self._certificates:
+            self._patroni().reload()
+            self._certificates = found
+            log("new certificates, told Patroni to read them")
+
+    def _guard_disk(self, *, primary: bool) -> str:
+        spaces = measure()
+        if not primary:
+            return describe_low(spaces, is_stopped=False)
+        patroni = self._patroni()
+        config = patroni.config()
+        stopped = read_only_patch(config, low=False) is not None
+        low = describe_low(spaces, is_stopped=stopped)
+        patch = read_only_patch(config, low=bool(low))
+        if patch:
+            patroni.patch_config(patch)
+            log(
+                f"{low}: writes are refused until there is more" if low else "enough space: writes are let in"
+            )
+        return low
+
+    def _reconcile(self) -> None:
+        desired = fetch_desired(self._api, self._scope)
+        if desired.digest == self._applied:
+            return
+        for change in Reconciler().run(desired):
+            log(change)
+        self._applied, self._version = desired.digest, desired.version
+
+    def _report(self, low: str) -> None:
+        problems = [text for name, text in sorted(self._said.items()) if name != "report"]
+        if low:
+            problems.append(f"disk: {low}")
+        text = json.dumps({"version": self._version, "problems": problems})
+        if text != self._told:
+            self._api.annotate(self._pod, {ANNOTATION: text})
+            self._told = text
+
+
+def fingerprint(folder: Path) -> str:
+    """Return what tells one set of certificates from another; empty where there is none."""
+    names = ("tls.crt", "tls.key", "ca.crt")
+    if not all((folder / name).exists() for name in names):
+        return ""
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
+
+
+def main() -> None:
+    """Run for ever."""
+    Keeper(Patroni.at, Api.in_cluster(), os.environ["POD_NAME"], os.environ["PATRONI_SCOPE"]).run()

@@ -1,0 +1,205 @@
+"""Makes roles, databases and extensions as declared.
+
+Nothing is ever dropped: a role that is no longer declared loses its login, a database stays.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgha.desired import Database, Desired, Role
+from pgha.scram import make_verifier, matches
+
+MARK = "declared in the values of postgres-ha"
+_GRANTS = (
+    "GRANT USAGE ON SCHEMA public TO {user}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}",
+    "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {user}",
+    "{defaults} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {user}",
+    "{defaults} GRANT USAGE, SELECT ON SEQUENCES TO {user}",
+)
+_DEFAULTS = "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
+Connect = Callable[[str], Any]
+
+
+def connect_locally(database: str = "postgres") -> Any:
+    """Connect as the superuser, through the socket; waits for no replica, and writes when others may not."""
+    options = (
+        "-c synchronous_commit=local -c default_transaction_read_only=off -c log_statement=none "
+        "-c log_min_duration_statement=-1 -c lock_timeout=10s -c application_name=postgres-ha"
+    )
+    return psycopg.connect(
+        host="/run/postgresql",
+        user="postgres",
+        dbname=database,
+        connect_timeout=5,
+        options=options,
+        autocommit=True,
+    )
+
+
+class Reconciler:
+    """One pass; `changes` tells what was done, without passwords."""
+
+    def __init__(self, connect: Connect = connect_locally) -> None:
+        self._connect = connect
+        self.changes: list[str] = []
+
+    def run(self, desired: Desired) -> list[str]:
+        """Make it so; raise psycopg.Error where Postgres refuses."""
+        with self._cursor("postgres") as cursor:
+            for role in desired.roles:
+                self._role(cursor, role)
+            for role in desired.roles:
+                self._membership(cursor, role)
+            self._retire(cursor, {role.name for role in desired.roles})
+            for role, functions in desired.functions.items():
+                self._functions(cursor, role, functions)
+            for database in desired.databases:
+                self._database(cursor, database)
+            for role in desired.roles:
+                for name in role.databases:
+                    self._allow(cursor, role.name, name)
+        for database in desired.databases:
+            with self._cursor(database.name) as cursor:
+                self._inside(cursor, database)
+        return self.changes
+
+    @contextmanager
+    def _cursor(self, database: str) -> Iterator[Any]:
+        connection = self._connect(database)
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+    def _do(self, cursor: Any, what: str, statement: str, **names: str) -> None:
+        """Run a statement in which {name} is an identifier."""
+        quoted = {key: sql.Identifier(value) for key, value in names.items()}
+        cursor.execute(sql.SQL(statement).format(**quoted))
+        if what:
+            self.changes.append(what)
+
+    def _role(self, cursor: Any, role: Role) -> None:
+        found = _one(
+            cursor,
+            "SELECT rolcanlogin, rolreplication, rolconnlimit, rolpassword, rolname FROM pg_authid "
+            "WHERE rolname = %s",
+            role.name,
+        )
+        if found is None:
+            self._do(cursor, f"role {role.name} created", "CREATE ROLE {role}", role=role.name)
+            found = (False, False, -1, None, role.name)
+        login, replication, limit, verifier, _ = found
+        if not login:
+            self._do(cursor, f"{role.name} may log in", "ALTER ROLE {role} LOGIN", role=role.name)
+        if role.is_replication and not replication:
+            self._do(cursor, f"{role.name} may replicate", "ALTER ROLE {role} REPLICATION", role=role.name)
+        if role.is_declared and limit != role.connection_limit:
+            text = f"ALTER ROLE {{role}} CONNECTION LIMIT {int(role.connection_limit)}"
+            self._do(cursor, f"connection limit of {role.name}", text, role=role.name)
+        if role.password is not None and not matches(role.password, verifier):
+            cursor.execute(
+                sql.SQL("ALTER ROLE {role} PASSWORD {verifier}").format(
+                    role=sql.Identifier(role.name), verifier=sql.Literal(make_verifier(role.password))
+                )
+            )
+            self.changes.append(f"password of {role.name}")
+        if role.is_declared:
+            cursor.execute(
+                sql.SQL("COMMENT ON ROLE {role} IS {mark}").format(
+                    role=sql.Identifier(role.name), mark=sql.Literal(MARK)
+                )
+            )
+
+    def _membership(self, cursor: Any, role: Role) -> None:
+        for group in dict.fromkeys((*role.member_of, *([role.acts_as] if role.acts_as else []))):
+            known = _one(
+                cursor,
+                "SELECT 1 FROM pg_auth_members WHERE roleid = to_regrole(quote_ident(%s)) "
+                "AND member = to_regrole(quote_ident(%s))",
+                group,
+                role.name,
+            )
+            if known is None:
+                what = f"{role.name} is a member of {group}"
+                self._do(cursor, what, "GRANT {group} TO {role}", group=group, role=role.name)
+        if role.acts_as:
+            self._do(cursor, "", "ALTER ROLE {role} SET role = {other}", role=role.name, other=role.acts_as)
+
+    def _retire(self, cursor: Any, wanted: set[str]) -> None:
+        cursor.execute(
+            "SELECT rolname FROM pg_roles WHERE rolcanlogin AND shobj_description(oid, 'pg_authid') = %s",
+            (MARK,),
+        )
+        for (name,) in cursor.fetchall():
+            if name not in wanted:
+                what = f"{name} is no longer declared and may not log in"
+                self._do(cursor, what, "ALTER ROLE {role} NOLOGIN", role=name)
+
+    def _functions(self, cursor: Any, role: str, functions: tuple[str, ...]) -> None:
+        for function in functions:
+            # The signatures come from the chart, not from values.
+            self._do(cursor, "", f"GRANT EXECUTE ON FUNCTION {function} TO {{role}}", role=role)
+
+    def _database(self, cursor: Any, database: Database) -> None:
+        found = _one(
+            cursor,
+            "SELECT rolname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = %s",
+            database.name,
+        )
+        if found is None:
+            self._do(
+                cursor,
+                f"database {database.name} created",
+                "CREATE DATABASE {name} OWNER {owner}",
+                name=database.name,
+                owner=database.owner,
+            )
+            self._do(cursor, "", "REVOKE ALL ON DATABASE {name} FROM PUBLIC", name=database.name)
+        elif found[0] != database.owner:
+            what = f"{database.owner} owns {database.name}"
+            statement = "ALTER DATABASE {name} OWNER TO {owner}"
+            self._do(cursor, what, statement, name=database.name, owner=database.owner)
+        if database.user != database.owner:
+            self._allow(cursor, database.user, database.name)
+
+    def _allow(self, cursor: Any, role: str, database: str) -> None:
+        self._do(
+            cursor, "", "GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {role}", name=database, role=role
+        )
+
+    def _inside(self, cursor: Any, database: Database) -> None:
+        for extension in database.extensions:
+            if _one(cursor, "SELECT 1 FROM pg_extension WHERE extname = %s", extension) is None:
+                what = f"extension {extension} in {database.name}"
+                self._do(cursor, what, "CREATE EXTENSION {extension} CASCADE", extension=extension)
+            else:
+                self._do(cursor, "", "ALTER EXTENSION {extension} UPDATE", extension=extension)
+        if database.user == database.owner:
+            return
+        theirs = _one(
+            cursor,
+            "SELECT 1 FROM pg_class WHERE relowner = to_regrole(quote_ident(%s)) LIMIT 1",
+            database.user,
+        )
+        if theirs is not None:
+            self._do(
+                cursor,
+                f"{database.owner} owns what {database.user} had in {database.name}",
+                "REASSIGN OWNED BY {user} TO {owner}",
+                user=database.user,
+                owner=database.owner,
+            )
+        for grant in _GRANTS:
+            statement = grant.replace("{defaults}", _DEFAULTS)
+            self._do(cursor, "", statement, user=database.user, owner=database.owner)
+
+
+def _one(cursor: Any, query: str, *values: str) -> Any:
+    cursor.execute(query, values)
+    return cursor.fetchone()

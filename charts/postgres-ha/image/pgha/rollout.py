@@ -1,0 +1,284 @@
+"""The Job of `helm upgrade`: brings a running cluster to what the values say, replicas first.
+
+Volumes are grown, Patroni's settings changed, pods of the old kind replaced and, where only a setting asks
+for it, Postgres restarted: one member at a time, and the primary's role moves once. It can be stopped and run
+again at any point: nothing is remembered, everything is looked at.
+
+Exit code 0: done. 1: not done in time. 2: it cannot be done; what was not touched yet still runs as before.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pgha.disk import SETTING
+from pgha.keeper import ANNOTATION
+from pgha.kube import Api, ApiError
+from pgha.patroni import PORT, Member, Patroni, PatroniError, tls_context
+from pgha.steps import Action, Facts, Pod, Step, next_step
+
+WISHES = Path("/etc/postgres-ha/rollout")
+PAUSE = 1.0
+SILENCE = 30.0
+# How long a pod may fail to start before it is called hopeless.
+PATIENCE = 60.0
+SWITCHOVER_ATTEMPTS = 3
+HOPELESS = frozenset(
+    (
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "CrashLoopBackOff",
+    )
+)
+_UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+class HopelessError(Exception):
+    """The change cannot be carried out; the message says why and what to do."""
+
+
+def quantity(text: str) -> int:
+    """Read a size such as 8Gi, in bytes."""
+    found = re.fullmatch(r"(\d+)([A-Za-z]*)", text)
+    if not found or found[2] not in _UNITS:
+        raise HopelessError(f"cannot read the size {text!r} of a volume")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def make_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to change so that the settings are those wanted; settings nobody wants are removed."""
+    patch = {key: value for key, value in wanted.items() if key != "postgresql" and current.get(key) != value}
+    have, want = current.get("postgresql") or {}, wanted["postgresql"]
+    postgresql: dict[str, Any] = {
+        key: value for key, value in want.items() if key != "parameters" and have.get(key) != value
+    }
+    old, new = have.get("parameters") or {}, want["parameters"]
+    parameters = {key: value for key, value in new.items() if old.get(key) != value}
+    # What the disk guard has set, it takes away itself.
+    parameters |= {key: None for key in old if key not in new and key != SETTING}
+    if parameters:
+        postgresql["parameters"] = parameters
+    if postgresql:
+        patch["postgresql"] = postgresql
+    return patch
+
+
+def read_pod(pod: dict[str, Any], revision: str) -> Pod:
+    """Take from a pod what the steps need."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    conditions = {item["type"]: item["status"] for item in status.get("conditions", [])}
+    waiting = [item.get("state", {}).get("waiting", {}) for item in status.get("containerStatuses", [])]
+    trouble = [
+        f"{item['reason']}: {item.get('message', '')}" for item in waiting if item.get("reason") in HOPELESS
+    ]
+    told = json.loads(metadata.get("annotations", {}).get("status", "{}"))
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        is_updated=metadata["labels"].get("controller-revision-hash") == revision,
+        is_ready=conditions.get("Ready") == "True",
+        is_ending="deletionTimestamp" in metadata,
+        host=status.get("podIP", ""),
+        is_tls=not str(told.get("api_url", "https:")).startswith("http:"),
+        has_keeper=any(item["name"] == "keeper" for item in pod["spec"]["containers"]),
+        trouble=trouble[0] if trouble else "",
+    )
+
+
+class Rollout:
+    """One run."""
+
+    def __init__(self, api: Api, name: str, release: str, credentials: str, deadline: float) -> None:
+        self._api, self._name, self._release = api, name, release
+        self._credentials, self._deadline = credentials, deadline
+        self._tls = tls_context()
+        self._restarted: set[str] = set()
+        self._failed_switchovers = 0
+        self._pods: list[Pod] = []
+        self._said, self._said_at = "", 0.0
+        self._trouble_since: dict[str, float] = {}
+        self.switchovers = 0
+
+    def say(self, text: str) -> None:
+        """Print what is new at once, and the same again after a while of silence."""
+        now = time.monotonic()
+        if text != self._said or now - self._said_at > SILENCE:
+            print(text, flush=True)  # noqa: T201 - the Job's log is its voice
+            self._said, self._said_at = text, now
+
+    def run(self, wishes: Mapping[str, Any]) -> None:
+        """Do everything; raise TimeoutError or HopelessError."""
+        self.grow_volumes(wishes["volumes"], int(wishes["members"]))
+        self.until(lambda: self.change_settings(wishes["dynamic"]))
+        # New roles must be there before the members that log in with them.
+        self.until(lambda: self.keeper_is_done(wishes["version"]))
+        self.until(self.advance)
+        self.until(lambda: self.keeper_is_done(wishes["version"]))
+        self.say(f"done, the primary moved {self.switchovers} times")
+
+    def until(self, work: Any) -> None:
+        """Repeat until it says that there is no more to do; a failing call is repeated, too."""
+        while not self._attempt(work):
+            if time.monotonic() > self._deadline:
+                raise TimeoutError(f"not done in time; last: {self._said}")
+            time.sleep(PAUSE)
+
+    def _attempt(self, work: Any) -> bool:
+        try:
+            return bool(work())
+        except (OSError, ValueError) as error:
+            self.say(f"again in a moment: {error}")
+            return False
+
+    def grow_volumes(self, sizes: Mapping[str, str], members: int) -> None:
+        """Ask for more space where a claim asks for less than the values say."""
+        for claim, size in sizes.items():
+            for ordinal in range(members):
+                name = f"{claim}-{self._name}-{ordinal}"
+                found = self._api.find(f"/persistentvolumeclaims/{name}")
+                if found is None:
+                    continue
+                has = found["spec"]["resources"]["requests"]["storage"]
+                if quantity(has) >= quantity(size):
+                    continue
+                try:
+                    patch = {"spec": {"resources": {"requests": {"storage": size}}}}
+                    self._api.call("PATCH", f"/persistentvolumeclaims/{name}", patch)
+                except ApiError as error:
+                    raise HopelessError(
+                        f"the volume {name} cannot grow from {has} to {size}: {error}\n"
+                        "set storage back to what it was, or move to a class that allows growing"
+                    ) from error
+                self.say(f"volume {name}: from {has} to {size}")
+
+    def look(self) -> Facts:
+        """See pods and members."""
+        found = self._api.find(f"/statefulsets/{self._name}", "apps/v1")
+        if found is None:
+            raise HopelessError(f"there is no StatefulSet {self._name}")
+        status = found.get("status", {})
+        if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
+            raise OSError("the StatefulSet's controller has not seen the change yet")
+        selector = ",".join(
+            f"{key}={value}" for key, value in found["spec"]["selector"]["matchLabels"].items()
+        )
+        wanted = int(found["spec"]["replicas"])
+        pods = [read_pod(pod, status["updateRevision"]) for pod in self._api.pods(selector)]
+        self._pods = [pod for pod in pods if pod.ordinal < wanted]
+        members = [member for member in self._members() if member.ordinal < wanted]
+        cannot = self._failed_switchovers >= SWITCHOVER_ATTEMPTS
+        return Facts(wanted, self._pods, members, frozenset(self._restarted), cannot)
+
+    def _patroni(self, pod: Pod) -> Patroni:
+        return Patroni(pod.host, PORT, self._credentials, self._tls if pod.is_tls else None)
+
+    def _members(self) -> list[Member]:
+        for pod in self._pods:
+            if pod.host and not pod.is_ending:
+                try:
+                    members = self._patroni(pod).members()
+                except OSError:
+                    continue
+                if members:
+                    return members
+        return []
+
+    def _leader(self) -> Pod:
+        facts = self.look()
+        pod = next((pod for pod in self._pods if facts.leader and pod.name == facts.leader.name), None)
+        if pod is None:
+            self._check_trouble()
+            raise OSError("no member leads")
+        return pod
+
+    def change_settings(self, dynamic: Mapping[str, Any]) -> bool:
+        """Bring Patroni's stored settings to those of the values."""
+        patroni = self._patroni(self._leader())
+        patch = make_patch(patroni.config(), dynamic)
+        if patch:
+            patroni.patch_config(patch)
+            self.say(f"settings changed: {json.dumps(patch, sort_keys=True)}")
+        return True
+
+    def keeper_is_done(self, version: str) -> bool:
+        """Whether roles and databases are as declared, as far as the primary's pod can say."""
+        pod = self._leader()
+        if not pod.has_keeper:
+            return True
+        found = self._api.call("GET", f"/pods/{pod.name}")["metadata"].get("annotations", {})
+        told = json.loads(found.get(ANNOTATION, "{}"))
+        if told.get("version") == version:
+            return True
+        problems = "; ".join(told.get("problems", [])) or "no answer yet"
+        self.say(f"waiting for roles and databases: {problems}")
+        return False
+
+    def _check_trouble(self) -> None:
+        now = time.monotonic()
+        for pod in self._pods:
+            if not pod.trouble or not pod.is_updated:
+                self._trouble_since.pop(pod.uid, None)
+            elif now - self._trouble_since.setdefault(pod.uid, now) > PATIENCE:
+                raise HopelessError(
+                    f"{pod.name} cannot start: {pod.trouble}\n"
+                    f"look: kubectl describe pod {pod.name}; go back: helm rollback {self._release}"
+                )
+
+    def advance(self) -> bool:
+        """Take one step; say whether it was the last."""
+        step = next_step(self.look())
+        if step.action is Action.WAIT:
+            self._check_trouble()
+            self.say(f"waiting: {step.reason}")
+        elif step.action is Action.DONE:
+            return True
+        else:
+            self._take(step)
+        return False
+
+    def _take(self, step: Step) -> None:
+        pod = next(pod for pod in self._pods if pod.name == step.member)
+        if step.action is Action.REPLACE:
+            self.say(f"replacing {pod.name}: {step.reason}")
+            self._api.delete(f"/pods/{pod.name}")
+        elif step.action is Action.RESTART:
+            self.say(f"restarting {pod.name}: {step.reason}")
+            self._patroni(pod).restart()
+            facts = self.look()
+            if facts.leader and facts.leader.name == pod.name:
+                self._restarted.clear()
+            self._restarted.add(pod.name)
+        else:
+            self.say(f"{pod.name} hands over to {step.target}: {step.reason}")
+            try:
+                self._patroni(pod).switchover(pod.name, step.target)
+            except PatroniError as error:
+                self._failed_switchovers += 1
+                self.say(f"it did not: {error}")
+            else:
+                self.switchovers += 1
+
+
+def main() -> int:
+    """Run for Helm."""
+    wishes = json.loads((WISHES / "rollout.json").read_text(encoding="utf-8"))
+    credentials = f"{os.environ['PATRONI_RESTAPI_USERNAME']}:{os.environ['PATRONI_RESTAPI_PASSWORD']}"
+    deadline = time.monotonic() + float(os.environ["ROLLOUT_SECONDS"])
+    try:
+        name, release = os.environ["STATEFULSET"], os.environ["RELEASE"]
+        Rollout(Api.in_cluster(), name, release, credentials, deadline).run(wishes)
+    except HopelessError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except TimeoutError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0

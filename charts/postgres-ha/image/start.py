@@ -1,0 +1,10 @@
+#!/usr/bin/python3
+"""Starts pgha from the folder where the image keeps it."""
+
+import sys
+
+sys.path.insert(0, "/usr/lib/postgres-ha")
+
+from pgha.cli import main
+
+sys.exit(main(sys.argv[1:]))

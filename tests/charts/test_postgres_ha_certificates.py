@@ -1,0 +1,115 @@
+"""Generated certificates are renewed before they end, and clients trust every step of it."""
+
+import base64
+import json
+import ssl
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pgha.certificates import Pair, Renewal, is_due, is_issued_by, make_authority, make_certificate, split
+
+HOSTS = ["db-primary", "*.db-members.stage.svc"]
+NOW = datetime.now(UTC)
+
+
+class Secrets:
+    """Stands for the API: Secrets by name."""
+
+    def __init__(self, **data: dict[str, str]) -> None:
+        self.data = data
+
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        name = path.removeprefix("/secrets/").replace("-", "_")
+        if method == "PATCH":
+            self.data[name] |= {key: base64.b64decode(value).decode() for key, value in body["data"].items()}
+        return {
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in self.data[name].items()}
+        }
+
+
+def make_secrets(authority: Pair, leaf: Pair) -> Secrets:
+    return Secrets(
+        db_ca={"ca.crt": authority.certificate, "ca.key": authority.key},
+        db_tls={"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": authority.certificate},
+        db_app={"password": "x", "ca.crt": authority.certificate},
+    )
+
+
+def renew(secrets: Secrets, now: datetime = NOW) -> str:
+    return Renewal(secrets, "db", HOSTS, 90, now).run("db-app")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Pair:
+    return make_authority("db CA")
+
+
+def trusts(bundle: str, certificate: str) -> bool:
+    return any(is_issued_by(certificate, one) for one in split(bundle))
+
+
+def test_a_certificate_is_good_for_members_and_services(authority: Pair, tmp_path: Path) -> None:
+    leaf = make_certificate(authority, HOSTS, 90)
+    shown = subprocess.run(
+        ["openssl", "x509", "-noout", "-text"],
+        input=leaf.certificate,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "DNS:db-primary, DNS:*.db-members.stage.svc" in shown
+    assert "TLS Web Server Authentication, TLS Web Client Authentication" in shown
+    assert "CA:FALSE" in shown
+    assert "CA:TRUE" not in shown
+    (tmp_path / "crt").write_text(leaf.certificate)
+    (tmp_path / "key").write_text(leaf.key)
+    context = ssl.create_default_context(cadata=authority.certificate)
+    context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
+
+
+def test_nothing_happens_while_there_is_time(authority: Pair) -> None:
+    secrets = make_secrets(authority, make_certificate(authority, HOSTS, 90))
+    before = json.dumps(secrets.data)
+    assert renew(secrets).startswith("nothing is due before 20")
+    assert json.dumps(secrets.data) == before
+
+
+def test_it_is_renewed_when_a_third_is_left(authority: Pair) -> None:
+    leaf = make_certificate(authority, HOSTS, 90)
+    assert not is_due(leaf.certificate, NOW + timedelta(days=59))
+    assert is_due(leaf.certificate, NOW + timedelta(days=61))
+    secrets = make_secrets(authority, leaf)
+    assert renew(secrets, NOW + timedelta(days=61)) == "new certificate"
+    assert secrets.data["db_tls"]["tls.crt"] != leaf.certificate
+    assert trusts(secrets.data["db_app"]["ca.crt"], secrets.data["db_tls"]["tls.crt"])
+
+
+def test_a_new_authority_is_trusted_before_it_is_used() -> None:
+    old = make_authority("db CA", days=300)
+    leaf = make_certificate(old, HOSTS, 90)
+    secrets = make_secrets(old, leaf)
+
+    assert renew(secrets).startswith("new authority")
+    assert secrets.data["db_tls"]["tls.crt"] == leaf.certificate
+    for name in ("db_tls", "db_app"):
+        assert len(split(secrets.data[name]["ca.crt"])) == 2
+        assert trusts(secrets.data[name]["ca.crt"], leaf.certificate)
+
+    assert renew(secrets) == "new certificate"
+    made = secrets.data["db_tls"]["tls.crt"]
+    assert is_issued_by(made, secrets.data["db_ca"]["ca.crt"])
+    assert not is_issued_by(made, old.certificate)
+    # Who still has yesterday's bundle is not cut off either.
+    assert trusts(secrets.data["db_app"]["ca.crt"], leaf.certificate)
+
+    renew(secrets, NOW + timedelta(days=301))
+    assert not trusts(secrets.data["db_app"]["ca.crt"], leaf.certificate)
+
+
+def test_what_another_authority_issued_is_replaced(authority: Pair) -> None:
+    other = make_authority("other CA")
+    secrets = make_secrets(authority, make_certificate(other, HOSTS, 90))
+    assert renew(secrets) == "new certificate"

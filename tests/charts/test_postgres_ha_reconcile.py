@@ -1,0 +1,154 @@
+"""Roles, databases and extensions become what the values declare, on a real PostgreSQL server."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from pgha.desired import Desired, make_desired
+from pgha.reconcile import Reconciler
+from pgha.scram import make_verifier, matches
+
+from tests.app.postgres_server import run_postgres
+
+APP = {"name": "notejam", "secret": {"name": "app", "key": "password"}}
+SECRETS = {"app": {"password": "b25l"}, "reader": {"password": "dHdv"}, "owner": {"password": "dGhyZWU="}}
+READER = {
+    "name": "reader",
+    "declared": True,
+    "connectionLimit": 3,
+    "memberOf": ["pg_read_all_data"],
+    "databases": ["notejam"],
+    "secret": {"name": "reader", "key": "password"},
+}
+
+
+def wish(*roles: dict[str, Any], **database: Any) -> Desired:
+    wanted = {"name": "notejam", "owner": "notejam", "user": "notejam", **database}
+    wishes = {"version": "1", "roles": [APP, *roles], "databases": [wanted], "functions": {}}
+    return make_desired(wishes, repr(wishes), SECRETS)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    with run_postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def reconcile(server: Any) -> Iterator[Callable[[Desired], list[str]]]:
+    yield lambda desired: Reconciler(server.connect).run(desired)
+    server.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
+    for role in ("notejam_2", "reader", "owner", "notejam"):
+        server.execute(f'DROP ROLE IF EXISTS "{role}"')
+
+
+def log_in(server: Any, user: str, password: str) -> psycopg.Connection[Any]:
+    url = server.url("notejam").set(username=user, password=password, drivername="postgresql")
+    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
+
+
+def test_what_is_declared_is_made_once(server: Any, reconcile: Callable[[Desired], list[str]]) -> None:
+    desired = wish(READER, extensions=("plpgsql",))
+    changes = reconcile(desired)
+    assert "role reader created" in changes
+    assert "database notejam created" in changes
+    assert "one" not in " ".join(changes)
+    assert reconcile(desired) == []
+    with log_in(server, "notejam", "one") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+    with log_in(server, "reader", "two") as connection:
+        assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("INSERT INTO notes VALUES (1)")
+
+
+def test_a_password_that_changed_is_set(server: Any, reconcile: Callable[[Desired], list[str]]) -> None:
+    reconcile(wish())
+    wishes = {
+        "version": "1",
+        "roles": [APP],
+        "databases": [{"name": "notejam", "owner": "notejam", "user": "notejam"}],
+    }
+    assert reconcile(make_desired(wishes, "", {"app": {"password": "dHdv"}})) == ["password of notejam"]
+    log_in(server, "notejam", "two").close()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        log_in(server, "notejam", "one")
+
+
+def test_a_rotation_leaves_the_old_login_and_its_connections(
+    server: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish())
+    held = log_in(server, "notejam", "one")
+    second = {"name": "notejam_2", "actsAs": "notejam", "secret": {"name": "reader", "key": "password"}}
+    wishes = {
+        "version": "2",
+        "roles": [second],
+        "databases": [{"name": "notejam", "owner": "notejam", "user": "notejam"}],
+    }
+    reconcile(make_desired(wishes, "", SECRETS))
+    with log_in(server, "notejam_2", "two") as connection:
+        connection.execute("CREATE TABLE made_by_the_second (a int)")
+    held.execute("ALTER TABLE made_by_the_second ADD b int")
+    held.close()
+    log_in(server, "notejam", "one").close()
+
+
+def test_an_owner_takes_over_and_the_user_reads_and_writes(
+    server: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish())
+    with log_in(server, "notejam", "one") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+    owner = {"name": "owner", "secret": {"name": "owner", "key": "password"}}
+    desired = wish(owner, owner="owner")
+    assert "owner owns what notejam had in notejam" in reconcile(desired)
+    with log_in(server, "owner", "three") as connection:
+        connection.execute("ALTER TABLE notes ADD b int")
+        connection.execute("CREATE TABLE later (a serial)")
+    with log_in(server, "notejam", "one") as connection:
+        connection.execute("INSERT INTO notes VALUES (1, 2)")
+        connection.execute("INSERT INTO later DEFAULT VALUES")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DROP TABLE notes")
+
+
+def test_a_user_taken_out_loses_its_login(server: Any, reconcile: Callable[[Desired], list[str]]) -> None:
+    reconcile(wish(READER))
+    assert reconcile(wish()) == ["reader is no longer declared and may not log in"]
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        log_in(server, "reader", "two")
+    assert "reader may log in" in reconcile(wish(READER))
+    log_in(server, "reader", "two").close()
+
+
+def test_a_secret_without_the_key_is_named() -> None:
+    wishes = {"version": "1", "roles": [APP], "databases": []}
+    with pytest.raises(OSError, match="the Secret app has no key password, which is the password of notejam"):
+        make_desired(wishes, "", {"app": {}})
+
+
+def test_the_digest_follows_wishes_and_passwords() -> None:
+    wishes = {"version": "1", "roles": [APP], "databases": []}
+    digests = {
+        make_desired(wishes, text, {"app": {"password": password}}).digest
+        for text, password in (("a", "b25l"), ("a", "dHdv"), ("b", "b25l"))
+    }
+    assert len(digests) == 3
+
+
+def test_a_verifier_matches_its_password_only() -> None:
+    verifier = make_verifier("correct horse")
+    assert matches("correct horse", verifier)
+    assert not matches("battery staple", verifier)
+    assert not matches("correct horse", None)
+    assert not matches("correct horse", "md5abc")
+
+
+def test_a_verifier_is_the_one_that_postgres_makes(server: Any) -> None:
+    server.execute("CREATE ROLE made_by_postgres PASSWORD 'hunter2'")
+    query = b"SELECT rolpassword FROM pg_authid WHERE rolname = 'made_by_postgres'"
+    with server.connect() as connection:
+        (verifier,) = connection.execute(query).fetchone()
+    assert matches("hunter2", verifier)

@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down status test lint format requirements clean-cache
+.PHONY: help up down status test test-faults bench-failover lint format requirements clean-cache
 
 # A cluster and a registry of your own: make up CONTEXT=name REGISTRY=registry.example.com/notejam [ADDRESS=node]
 ifdef CONTEXT
@@ -33,6 +33,12 @@ status: ## Show the cluster, the registry and what the stages run
 
 test: ## Check and test everything, on the local cluster too
 	@$(local) test --phases "$(PHASES)" $(if $(ARGS),-- $(ARGS))
+
+test-faults: ## Break the database in every way it must survive, on the local cluster
+	@export NOTEJAM_FAULTS=all; $(local) test --phases faults $(if $(ARGS),-- $(ARGS))
+
+bench-failover: ## Measure how long writes pause in each case, five times each: table, and .local/failover.json
+	@python=$$(local/bootstrap.sh) && PATH="$$PWD/.local/bin:$$PATH" "$$python" -m tests.faults.bench $(ARGS)
 
 lint: ## Run the linters, the type checker and the chart checks
 	@$(local) test --phases static

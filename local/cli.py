@@ -168,7 +168,11 @@ def requirements(*, upgrade: bool) -> None:
 
 
 @main.command()
-@click.option("--phases", default="", help="Comma-separated: static,unit,charts,app,cluster. Default: all.")
+@click.option(
+    "--phases",
+    default="",
+    help="Comma-separated: static,unit,charts,app,cluster, or faults. Default: all but faults.",
+)
 @click.argument("pytest_words", nargs=-1)
 def test(phases: str, pytest_words: Sequence[str]) -> None:
     """Check and test everything; brings the cluster up where the tests need it."""

@@ -24,8 +24,12 @@ PHASES: Mapping[str, tuple[str, ...]] = {
     "unit": ("unit", "flow"),
     "charts": ("charts",),
     "app": ("app",),
-    "cluster": ("cluster",),
+    "cluster": ("cluster", "faults"),
+    "faults": ("faults",),
 }
+# Run only where they are named; the phase `cluster` has their quick ones.
+NAMED = ("faults",)
+NEED_CLUSTER = {"cluster", "faults"}
 # Real programs that tests run; only the programs are used, no service is started.
 PACKAGES = {
     "shellcheck": "shellcheck",
@@ -35,8 +39,9 @@ PACKAGES = {
 
 
 def parse_phases(text: str) -> list[str]:
-    """Read the phases to run, in their own order; all where none is named."""
-    wanted = [word.strip() for word in text.split(",") if word.strip()] or list(PHASES)
+    """Read the phases to run, in their own order; all but those of NAMED where none is named."""
+    usual = [phase for phase in PHASES if phase not in NAMED]
+    wanted = [word.strip() for word in text.split(",") if word.strip()] or usual
     unknown = [word for word in wanted if word not in PHASES]
     if unknown:
         raise LocalError(f"unknown phase {', '.join(unknown)}", f"PHASES={','.join(PHASES)}, or some of them")
@@ -49,19 +54,20 @@ def run_tests(shop: Workshop, phases: str, pytest_words: Sequence[str]) -> int:
     notes: list[str] = []
     started = time.monotonic()
     runner = Runner(shop.console, shop.shell, shop.settings.logs, "make test")
-    names = FOR_TEST if "cluster" in wanted else FOR_CHECKS
+    needs_cluster = not NEED_CLUSTER.isdisjoint(wanted)
+    names = FOR_TEST if needs_cluster else FOR_CHECKS
     tools = FunctionStep("tools", partial(shop.tools.look, names), partial(shop.tools.make, names))
     machine = FunctionStep("programs", partial(look_packages, shop), partial(install_packages, shop))
     with shop.cache.lock(f"run-{shop.settings.cluster}", "this cluster"):
         runner.run([machine, tools])
         notes.append(f"programs   {describe_seconds(time.monotonic() - started)}")
         failed = _static(shop, notes) if "static" in wanted else []
-        if "cluster" in wanted:
+        if needs_cluster:
             begun = time.monotonic()
             shop.console.line("== make up")
             runner.run(steps_up(shop))
             notes.append(f"make up    {describe_seconds(time.monotonic() - begun)}")
-    folders = [f"tests/{folder}" for phase in wanted for folder in PHASES[phase]]
+    folders = list(dict.fromkeys(f"tests/{folder}" for phase in wanted for folder in PHASES[phase]))
     existing = [folder for folder in folders if (shop.settings.root / folder).is_dir()]
     if existing:
         shop.console.line(f"== pytest {' '.join(existing)}")

@@ -1,0 +1,65 @@
+"""The pages about postgres-ha say what the chart says."""
+
+import importlib.util
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def maker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_values", ROOT / "docs" / "make_values.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_what_values_and_schema_say(maker: ModuleType) -> None:
+    page = (ROOT / "docs" / "postgres-ha-values.md").read_text(encoding="utf-8")
+    assert page == maker.make_page(), "python docs/make_values.py > docs/postgres-ha-values.md"
+
+
+def test_comments_are_found_by_path(maker: ModuleType) -> None:
+    text = "# About a.\na:\n  # About b.\n  # More.\n  b: 1\n  c: 2\nd: 3\n"
+    assert maker.read_comments(text) == {"a": "About a.", "a.b": "About b. More.", "a.c": "", "d": ""}
+
+
+def test_every_runbook_belongs_to_an_alert() -> None:
+    alerts = (ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs" / "runbooks").glob("*.md"):
+        assert page.name in alerts
+
+
+@pytest.fixture
+def notes(helm4: str) -> Callable[..., str]:
+    def run(*sets: str) -> str:
+        words = [word for value in sets for word in ("--set", value)]
+        command = [helm4, "install", "demo", str(ROOT / "charts" / "postgres-ha"), "--dry-run=client"]
+        done = subprocess.run([*command, *words], capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout.partition("NOTES:\n")[2]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ((), "An uninstall keeps the volumes"),
+        (("uninstall.removeData=true",), "An uninstall removes the volumes with all data"),
+        (("durability=none",), "A failover may lose the last commits"),
+        (("members=1",), "with one member there is no replica"),
+        (("fullnameOverride=accounts",), "exec accounts-0 -- pgha list"),
+    ],
+)
+def test_notes_are_filled_in(notes: Callable[..., str], sets: tuple[str, ...], said: str) -> None:
+    text = notes(*sets)
+    assert said in text
+    assert "{{" not in text
+    assert "<no value>" not in text

@@ -1,0 +1,213 @@
+"""The Job of `helm upgrade`, the guard of the disk, the commands: what they ask, say and refuse."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pgha import cli, disk, rollout
+from pgha.kube import ApiError
+from pgha.patroni import Member, parse_members
+
+MEBIBYTE = disk.MEBIBYTE
+LEADER = {"name": "db-0", "role": "leader", "state": "running", "timeline": 3, "host": "10.0.0.1"}
+REPLICA = {"name": "db-1", "role": "quorum_standby", "state": "streaming", "timeline": 3, "lag": 3 * MEBIBYTE}
+LOST = {"name": "db-2", "role": "replica", "state": "running", "timeline": 2, "lag": "unknown"}
+
+
+class TestPatch:
+    WANTED: ClassVar[dict[str, Any]] = {
+        "ttl": 20,
+        "postgresql": {"use_slots": True, "parameters": {"a": 1, "b": "x"}},
+    }
+
+    def test_only_what_differs(self) -> None:
+        current = {"ttl": 20, "postgresql": {"use_slots": True, "parameters": {"a": 1, "b": "y"}}}
+        assert rollout.make_patch(current, self.WANTED) == {"postgresql": {"parameters": {"b": "x"}}}
+
+    def test_nothing_for_what_is_so(self) -> None:
+        assert rollout.make_patch(self.WANTED, self.WANTED) == {}
+
+    def test_settings_that_nobody_wants_are_removed(self) -> None:
+        current = {"ttl": 30, "postgresql": {"use_slots": True, "parameters": {"a": 1, "b": "x", "c": 2}}}
+        patch = rollout.make_patch(current, self.WANTED)
+        assert patch == {"ttl": 20, "postgresql": {"parameters": {"c": None}}}
+
+    def test_the_guard_of_the_disk_is_left_alone(self) -> None:
+        parameters = {"a": 1, "b": "x", disk.SETTING: "on"}
+        current = {"ttl": 20, "postgresql": {"use_slots": True, "parameters": parameters}}
+        assert rollout.make_patch(current, self.WANTED) == {}
+
+    def test_a_store_without_settings_of_postgres(self) -> None:
+        assert rollout.make_patch({"ttl": 20}, self.WANTED) == {"postgresql": self.WANTED["postgresql"]}
+
+
+class Claims:
+    """Stands for the API: claims by their path."""
+
+    def __init__(self, sizes: dict[str, str], *, refuses: bool = False) -> None:
+        self.sizes, self.refuses = sizes, refuses
+        self.patches: list[tuple[str, str]] = []
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        size = self.sizes.get(path.rpartition("/")[2])
+        return {"spec": {"resources": {"requests": {"storage": size}}}} if size else None
+
+    def call(self, _: str, path: str, body: dict[str, Any]) -> None:
+        if self.refuses:
+            raise ApiError(422, "only dynamically provisioned pvc can be resized")
+        self.patches.append((path.rpartition("/")[2], body["spec"]["resources"]["requests"]["storage"]))
+
+
+def make_rollout(api: Any) -> rollout.Rollout:
+    return rollout.Rollout(api, "db", "demo", "patroni:x", 0)
+
+
+class TestVolumes:
+    def test_smaller_claims_grow(self) -> None:
+        api = Claims({"data-db-0": "1Gi", "data-db-1": "2048Mi", "wal-db-0": "512Mi"})
+        make_rollout(api).grow_volumes({"data": "2Gi", "wal": "1Gi"}, 3)
+        assert api.patches == [("data-db-0", "2Gi"), ("wal-db-0", "1Gi")]
+
+    def test_a_class_that_cannot_is_named(self) -> None:
+        api = Claims({"data-db-0": "1Gi"}, refuses=True)
+        with pytest.raises(
+            rollout.HopelessError, match="data-db-0 cannot grow from 1Gi to 2Gi: only dynamic"
+        ):
+            make_rollout(api).grow_volumes({"data": "2Gi"}, 1)
+
+    def test_a_size_that_nobody_can_read(self) -> None:
+        with pytest.raises(rollout.HopelessError, match="'1e9'"):
+            rollout.quantity("1e9")
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "db-0",
+            "uid": "1",
+            "labels": {"controller-revision-hash": "new"},
+            "annotations": {"status": json.dumps({"api_url": "https://10.0.0.1:8008/patroni"})},
+        },
+        "spec": {"containers": [{"name": "postgres"}, {"name": "keeper"}]},
+        "status": {"podIP": "10.0.0.1", **status},
+    }
+
+
+class TestPods:
+    def test_what_is_read(self) -> None:
+        found = rollout.read_pod(pod(conditions=[{"type": "Ready", "status": "True"}]), "new")
+        assert (found.is_updated, found.is_ready, found.is_tls, found.has_keeper) == (True,) * 4
+        assert not rollout.read_pod(pod(), "newer").is_updated
+
+    def test_a_member_from_before_tls(self) -> None:
+        old = pod()
+        old["metadata"]["annotations"]["status"] = json.dumps({"api_url": "http://10.0.0.1:8008/patroni"})
+        old["spec"]["containers"].pop()
+        found = rollout.read_pod(old, "new")
+        assert (found.is_tls, found.has_keeper) == (False, False)
+
+    def test_what_is_hopeless_is_said_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+        run = make_rollout(None)
+        run._pods = [rollout.read_pod(pod(containerStatuses=[{"state": {"waiting": waiting}}]), "new")]  # noqa: SLF001
+        run._check_trouble()  # noqa: SLF001
+        monkeypatch.setattr(rollout, "PATIENCE", -1.0)
+        with pytest.raises(rollout.HopelessError, match=r"no such image(.|\n)*helm rollback demo"):
+            run._check_trouble()  # noqa: SLF001
+
+
+class TestDisk:
+    def space(self, free: int) -> list[disk.Space]:
+        return [disk.Space("/pgdata", 4096 * MEBIBYTE, free * MEBIBYTE)]
+
+    @pytest.mark.parametrize(("total", "reserve"), [(256, 64), (4096, 204), (10**6, 1024)])
+    def test_the_reserve(self, total: int, reserve: int) -> None:
+        assert disk.Space("/pgdata", total * MEBIBYTE, 0).reserve // MEBIBYTE == reserve
+
+    def test_writes_stop_below_the_reserve_and_start_well_above_it(self) -> None:
+        assert disk.describe_low(self.space(200), is_stopped=False) == "/pgdata has 200 of 4096 MiB left"
+        assert disk.describe_low(self.space(250), is_stopped=False) == ""
+        assert disk.describe_low(self.space(250), is_stopped=True)
+        assert not disk.describe_low(self.space(400), is_stopped=True)
+
+    def test_the_setting_is_touched_only_when_it_must_change(self) -> None:
+        free: dict[str, Any] = {"postgresql": {"parameters": {}}}
+        stopped = {"postgresql": {"parameters": {disk.SETTING: "on"}}}
+        assert disk.read_only_patch(free, low=False) is None
+        assert disk.read_only_patch(stopped, low=True) is None
+        assert disk.read_only_patch(free, low=True) == stopped
+        assert disk.read_only_patch(stopped, low=False) == {
+            "postgresql": {"parameters": {disk.SETTING: None}}
+        }
+
+    def test_only_mounted_volumes_count(self, tmp_path: Path) -> None:
+        assert disk.measure((tmp_path, tmp_path / "absent")) == []
+        assert [space.path for space in disk.measure((Path("/proc"),))] == ["/proc"]
+
+
+class Talk:
+    """Stands for Patroni: a fixed cluster, and what was asked for."""
+
+    def __init__(self, *members: dict[str, Any], **config: Any) -> None:
+        self.found, self.stored = parse_members({"members": members}), config
+        self.asked: list[tuple[str, ...]] = []
+
+    def members(self) -> list[Member]:
+        return self.found
+
+    def config(self) -> dict[str, Any]:
+        return self.stored
+
+    def switchover(self, leader: str, candidate: str) -> str:
+        self.asked.append((leader, candidate))
+        return "Successfully switched over"
+
+
+class TestCommands:
+    def test_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.show(Talk(LEADER, REPLICA, LOST), argparse.Namespace())  # type: ignore[arg-type]
+        assert capsys.readouterr().out == (
+            "MEMBER  ROLE            STATE      TIMELINE  LAG      NOTE\n"
+            "db-0    primary         running    3\n"
+            "db-1    quorum standby  streaming  3         3.0 MB\n"
+            "db-2    replica         running    2         unknown\n"
+        )
+
+    def test_a_pause_is_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.show(Talk(LEADER, pause=True), argparse.Namespace())  # type: ignore[arg-type]
+        assert "PAUSED" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("named", ["db-2", "2", None])
+    def test_switchover(self, named: str | None) -> None:
+        talk = Talk(LEADER, REPLICA, LOST)
+        cli.switchover(talk, argparse.Namespace(to=named))  # type: ignore[arg-type]
+        assert talk.asked == [("db-0", "db-2" if named else "db-1")]
+
+    @pytest.mark.parametrize(
+        ("members", "to", "said"),
+        [
+            ((LEADER, LOST), None, "no replica follows db-0 closely enough"),
+            ((REPLICA,), None, "no member leads"),
+            ((LEADER, REPLICA), "db-7", "there is no member db-7; there are db-0, db-1"),
+        ],
+    )
+    def test_what_cannot_be_done(
+        self, members: tuple[dict[str, Any], ...], to: str | None, said: str
+    ) -> None:
+        with pytest.raises(cli.CommandError, match=said):
+            cli.switchover(Talk(*members), argparse.Namespace(to=to))  # type: ignore[arg-type]
+
+    def test_the_primary_is_not_copied_anew(self) -> None:
+        with pytest.raises(cli.CommandError, match="db-0 leads"):
+            cli.reinit(Talk(LEADER, REPLICA), argparse.Namespace(member="0"))  # type: ignore[arg-type]
+
+    def test_an_unreachable_member_is_an_error_of_one_line(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("USERNAME", "PASSWORD"):
+            monkeypatch.setenv(f"PATRONI_RESTAPI_{name}", "x")
+        monkeypatch.setattr("pgha.patroni.PORT", 1)
+        assert cli.main(["list"]) == 1
+        assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,132 @@
+"""Measures how long writes pause: median of five, for a held connection and for new ones.
+
+python -m tests.faults.bench [--runs 5] [--cases switchover,force-delete] [--namespace NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from local.images import POSTGRES, Store
+from local.settings import read_settings
+from local.workshop import make_workshop
+from tests.faults.database import ROOT, Database, run
+from tests.faults.ledger import Report
+from tests.faults.nodes import Nodes
+from tests.faults.trial import Trial
+
+OUT = ROOT / ".local" / "failover.json"
+# Seconds, with the chart's defaults.
+AIMS = {"switchover": 2.0, "delete": 2.0, "kill": 5.0, "force-delete": 5.0, "node-stop": 25.0, "rolling": 3.0}
+
+
+class Bench:
+    """The cases, on one database."""
+
+    def __init__(self, database: Database) -> None:
+        """Take the database; it is there."""
+        self.database = database
+        self.trial = Trial(database)
+        self.nodes = Nodes(database)
+        self.changes = 0
+        self.cases: dict[str, Callable[[], Report]] = {
+            "switchover": lambda: self._play("switchover", lambda: database.pgha("switchover")),
+            "delete": lambda: self._play("delete", self._delete),
+            "kill": lambda: self._play("kill", self._kill),
+            "force-delete": lambda: self._play(
+                "force-delete", lambda: self._delete("--force", "--grace-period=0")
+            ),
+            "rolling": lambda: self._play("rolling", self._change),
+            "node-stop": self._stop_node,
+        }
+
+    def _play(self, case: str, fault: Callable[[], object]) -> Report:
+        return self.trial.play(case, fault)
+
+    def _delete(self, *words: str) -> None:
+        self.database.kubectl("delete", "pod", self.database.primary(), "--wait=false", *words)
+
+    def _kill(self) -> None:
+        self.database.inside(self.database.primary(), 'kill -9 "$(head -n 1 "$PGDATA/postmaster.pid")"')
+
+    def _change(self) -> None:
+        self.changes += 1
+        self.database.apply("upgrade", f"podAnnotations.bench=change-{os.getpid()}-{self.changes}")
+
+    def _stop_node(self) -> Report:
+        self.database.wait_well()
+        node = self.nodes.of(self.database.primary())
+        return self.trial.play(
+            "node-stop", lambda: self.nodes.stop(node), recover=lambda: self.nodes.start(node)
+        )
+
+
+def find_image() -> str:
+    """Return repository@digest of the image of this checkout."""
+    settings = read_settings(os.environ, ROOT)
+    version = make_workshop().image_makers[POSTGRES.name].version()
+    digest = Store(settings).digest(POSTGRES.name, version)
+    if not digest:
+        sys.exit(f"error: {POSTGRES.name}:{version} is not in the registry\nhelp:  make up")
+    return f"{settings.registry}/{POSTGRES.name}@{digest}"
+
+
+def summarize(case: str, reports: list[Report]) -> dict[str, object]:
+    """Put the runs of one case together."""
+    held = [round(report.held_gap, 2) for report in reports]
+    new = [round(report.new_gap, 2) for report in reports]
+    return {
+        "case": case,
+        "aim": AIMS[case],
+        "held": statistics.median(held),
+        "new": statistics.median(new),
+        "held_runs": held,
+        "new_runs": new,
+        "lost": sum(report.lost for report in reports),
+        "writers_at_once": max(report.writers_at_once for report in reports),
+    }
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description="Measure how long writes pause.")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--cases", default=",".join(AIMS))
+    parser.add_argument("--namespace", default="faults-bench")
+    arguments = parser.parse_args()
+    unknown = [case for case in arguments.cases.split(",") if case not in AIMS]
+    if unknown:
+        parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join(AIMS)}")
+    context = os.environ.get("NOTEJAM_CONTEXT", "kind-notejam")
+    kubectl = ("kubectl", "--context", context)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": arguments.namespace}}
+    run(*kubectl, "apply", "-f", "-", stdin=json.dumps(namespace))
+    try:
+        database = Database(context, arguments.namespace, find_image())
+        database.apply("install")
+        bench = Bench(database)
+        database.wait_well()
+        bench.trial.start()
+        results = []
+        for case in arguments.cases.split(","):
+            reports = [bench.cases[case]() for _ in range(arguments.runs)]
+            results.append(summarize(case, reports))
+            Path(OUT).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    finally:
+        run(*kubectl, "delete", "namespace", arguments.namespace, "--wait=false")
+    for result in results:
+        sys.stdout.write(
+            f"{result['case']:<14} held {result['held']:>6} s  new {result['new']:>6} s  "
+            f"aim {result['aim']:>5} s  lost {result['lost']}\n"
+        )
+    sys.stdout.write(f"JSON: {OUT}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The database that the fault suite breaks: a release of its own, in a namespace of its own.
+
+`make up` must have run: the image is the one in its registry. Tests without the mark `quick` are left out
+unless NOTEJAM_FAULTS=all, which `make test-faults` sets; with it, the reports are in .local/faults.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.images import POSTGRES, Store
+from local.settings import read_settings
+from local.workshop import make_workshop
+from tests.faults.database import ROOT, Database
+from tests.faults.nodes import Nodes
+from tests.faults.trial import Trial
+
+REPORTS = ROOT / ".local" / "faults.json"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not for every run."""
+    if os.environ.get("NOTEJAM_FAULTS") == "all":
+        return
+    here = Path(__file__).parent
+    left_out = [
+        item for item in items if item.path.is_relative_to(here) and not item.get_closest_marker("quick")
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def context() -> str:
+    return os.environ.get("NOTEJAM_CONTEXT", "kind-notejam")
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """Return repository@digest of the image of this checkout."""
+    settings = read_settings(os.environ, ROOT)
+    version = make_workshop().image_makers[POSTGRES.name].version()
+    digest = Store(settings).digest(POSTGRES.name, version)
+    assert digest, f"{POSTGRES.name}:{version} is not in the registry, run `make up` first"
+    return f"{settings.registry}/{POSTGRES.name}@{digest}"
+
+
+@pytest.fixture(scope="session")
+def make_namespace(context: str) -> Iterator[str]:
+    """Make a namespace under the `restricted` policy; all that is in it goes at the end."""
+    name = f"faults-{secrets.token_hex(3)}"
+    kubectl = ["kubectl", "--context", context]
+    subprocess.run([*kubectl, "create", "namespace", name], check=True, capture_output=True)
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    subprocess.run([*kubectl, "label", "namespace", name, label], check=True, capture_output=True)
+    yield name
+    subprocess.run([*kubectl, "delete", "namespace", name, "--wait=false"], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def database(context: str, image: str, make_namespace: str) -> Database:
+    """Return three members, with the chart's defaults but for their size."""
+    found = Database(context, make_namespace, image)
+    found.apply("install")
+    found.wait_well()
+    return found
+
+
+@pytest.fixture(scope="session")
+def trial(database: Database) -> Iterator[Trial]:
+    """Return the writers beside it; their reports are kept."""
+    made = Trial(database)
+    made.start()
+    yield made
+    if os.environ.get("NOTEJAM_FAULTS") == "all":
+        REPORTS.parent.mkdir(exist_ok=True)
+        REPORTS.write_text(json.dumps([report.as_dict() for report in made.reports], indent=2) + "\n")
+
+
+@pytest.fixture
+def nodes(database: Database) -> Nodes:
+    return Nodes(database)
+
+
+@pytest.fixture(autouse=True)
+def show_why(request: pytest.FixtureRequest) -> Iterator[None]:
+    """When a case fails, show what the members say."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed and "database" in request.fixturenames:
+        database: Database = request.getfixturevalue("database")
+        sys.stderr.write(database.kubectl("get", "pods", "-o", "wide", "--show-labels", check=False))
+        for number in range(database.size):
+            words = ("logs", f"{database.release}-{number}", "--all-containers", "--tail=40")
+            sys.stderr.write(database.kubectl(*words, check=False))

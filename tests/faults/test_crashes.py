@@ -1,0 +1,113 @@
+"""A primary that ends without a word, or stops moving."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.database import Database, wait_until
+from tests.faults.ledger import Report
+from tests.faults.nodes import Nodes
+from tests.faults.trial import Trial
+
+
+def assert_nothing_lost(report: Report) -> None:
+    assert report.lost == 0, report
+    assert report.writers_at_once == 1, report
+
+
+@pytest.mark.quick
+def test_postgres_is_killed(database: Database, trial: Trial) -> None:
+    database.wait_well()
+    primary = database.primary()
+    report = trial.play(
+        "SIGKILL of postgres",
+        lambda: database.inside(primary, 'kill -9 "$(head -n 1 "$PGDATA/postmaster.pid")"'),
+    )
+    assert_nothing_lost(report)
+    assert database.primary() != primary
+
+
+def test_the_container_is_killed(database: Database, trial: Trial, nodes: Nodes) -> None:
+    database.wait_well()
+    primary = database.primary()
+    assert_nothing_lost(trial.play("kill of the container", lambda: nodes.kill_container(primary)))
+
+
+def test_patroni_is_stopped(database: Database, trial: Trial) -> None:
+    """Postgres goes on by itself, and cannot be told to stop: its container must be killed before ttl."""
+    database.wait_well()
+    primary = database.primary()
+    freeze = """
+        for process in /proc/[1-9]*; do
+            number=${process#/proc/}
+            words=$(tr '\\0' ' ' < "$process/cmdline")
+            case "$number $words" in
+                "1 "*) ;;
+                *" /usr/bin/patroni "*) kill -STOP "$number" ;;
+            esac
+        done"""
+    report = trial.play("SIGSTOP of Patroni", lambda: database.inside(primary, freeze))
+    assert_nothing_lost(report)
+
+
+@pytest.mark.quick
+def test_the_pod_is_deleted_by_force(database: Database, trial: Trial) -> None:
+    database.wait_well()
+    primary = database.primary()
+    report = trial.play(
+        "force-delete", lambda: database.kubectl("delete", "pod", primary, "--force", "--grace-period=0")
+    )
+    assert_nothing_lost(report)
+
+
+def test_a_replica_loses_its_volume(database: Database, trial: Trial) -> None:
+    database.wait_well()
+    replica = database.replicas()[0]
+
+    def lose() -> None:
+        database.kubectl("delete", "pvc", f"data-{replica}", "--wait=false")
+        database.kubectl("delete", "pod", replica, "--force", "--grace-period=0")
+
+    identity = database.pod(replica)["metadata"]["uid"]
+    assert_nothing_lost(trial.play("loss of a replica's volume", lose))
+    assert database.pod(replica)["metadata"]["uid"] != identity
+
+
+def lag_then_kill(database: Database, nodes: Nodes, primary: str) -> None:
+    """Hold replication up while clients write, and then take the primary away."""
+    before = int(database.sql("SELECT count(*) FROM ledger", primary))
+    with nodes.cut_off(primary, from_api=False):
+        if database.sql("SHOW synchronous_standby_names", primary) == "":
+            wait_until(
+                "rows that no replica has",
+                lambda: int(database.sql("SELECT count(*) FROM ledger", primary)) > before + 100,
+                30,
+            )
+        nodes.kill_container(primary)
+        wait_until("another leads", lambda: database.primary() != primary, 60)
+
+
+def test_replication_is_held_up_and_the_primary_killed(
+    database: Database, trial: Trial, nodes: Nodes
+) -> None:
+    database.wait_well()
+    primary = database.primary()
+    report = trial.play("kill while replication stands", lambda: lag_then_kill(database, nodes, primary))
+    assert_nothing_lost(report)
+
+
+@pytest.mark.quick
+def test_without_durability_the_same_fault_loses_rows(database: Database, trial: Trial, nodes: Nodes) -> None:
+    """The negative control: if this loses nothing, the suite proves nothing."""
+    database.apply("upgrade", "durability=none")
+    database.wait_well()
+    wait_until("commits wait for nobody", lambda: database.sql("SHOW synchronous_standby_names") == "", 60)
+    try:
+        primary = database.primary()
+        report = trial.play(
+            "the same, durability none (control)", lambda: lag_then_kill(database, nodes, primary)
+        )
+        assert report.lost > 0, report
+    finally:
+        database.apply("upgrade")
+        wait_until("commits wait", lambda: database.sql("SHOW synchronous_standby_names") != "", 60)

@@ -1,0 +1,60 @@
+"""Nodes, networks and the API server go away."""
+
+from __future__ import annotations
+
+import time
+
+from tests.faults.database import Database, wait_until
+from tests.faults.nodes import Nodes
+from tests.faults.test_crashes import assert_nothing_lost
+from tests.faults.trial import Trial
+
+OUTAGE_SECONDS = 60
+
+
+def test_its_node_stops_and_comes_back(database: Database, trial: Trial, nodes: Nodes) -> None:
+    database.wait_well()
+    node = nodes.of(database.primary())
+    report = trial.play(
+        "stop of the primary's node", lambda: nodes.stop(node), recover=lambda: nodes.start(node)
+    )
+    assert_nothing_lost(report)
+
+
+def test_its_node_stands_still_and_goes_on(database: Database, trial: Trial, nodes: Nodes) -> None:
+    """When it goes on, the old primary still believes what it believed before."""
+    database.wait_well()
+    node = nodes.of(database.primary())
+    report = trial.play(
+        "standstill of the primary's node", lambda: nodes.freeze(node), recover=lambda: nodes.thaw(node)
+    )
+    assert_nothing_lost(report)
+
+
+def test_it_is_cut_off(database: Database, trial: Trial, nodes: Nodes) -> None:
+    database.wait_well()
+    primary = database.primary()
+
+    def cut() -> None:
+        with nodes.cut_off(primary):
+            wait_until("another leads", lambda: database.primary() != primary, 90)
+            labelled = [
+                pod["metadata"]["name"]
+                for pod in database.pods()
+                if pod["metadata"]["labels"].get("role") == "primary"
+            ]
+            assert primary not in labelled
+
+    assert_nothing_lost(trial.play("primary cut off", cut))
+
+
+def test_the_api_server_is_away(database: Database, trial: Trial, nodes: Nodes) -> None:
+    database.wait_well()
+    primary = database.primary()
+
+    def outage() -> None:
+        with nodes.without_api_server():
+            time.sleep(OUTAGE_SECONDS)  # the length of the outage is the case
+
+    assert_nothing_lost(trial.play(f"no API server for {OUTAGE_SECONDS} s", outage))
+    assert database.primary() == primary

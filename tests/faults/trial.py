@@ -1,0 +1,156 @@
+"""One case: writers at work, a fault, recovery, and the ledger against what is there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.faults.database import Database, FaultError, names_of, wait_until
+from tests.faults.ledger import MODES, Report, Row, make_report, parse_ledger
+
+WRITER = Path(__file__).with_name("writer.py")
+POD = "writer"
+STEADY_ROWS = 30
+CALM_SECONDS = 2.0
+
+
+class Trial:
+    """The writers' pod beside a database."""
+
+    def __init__(self, database: Database) -> None:
+        """Take the database; it may be installed later."""
+        self.database = database
+        self.reports: list[Report] = []
+        self._number = 0
+
+    def start(self) -> None:
+        """Make the pod, on the control plane, which no case stops."""
+        kubectl = self.database.kubectl
+        text = WRITER.read_text(encoding="utf-8")
+        config = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": POD},
+            "data": {"writer.py": text},
+        }
+        kubectl("apply", "-f", "-", stdin=json.dumps(config))
+        kubectl("apply", "-f", "-", stdin=json.dumps(make_pod(self.database)))
+        kubectl("wait", "pod", POD, "--for=condition=Ready", "--timeout=120s")
+
+    def restart(self) -> None:
+        """Make the pod anew, with the Secret as it is now."""
+        self.database.kubectl("delete", "pod", POD, "--grace-period=1")
+        self.start()
+
+    def play(
+        self,
+        case: str,
+        fault: Callable[[], object],
+        *,
+        size: int = 0,
+        recover: Callable[[], object] | None = None,
+    ) -> Report:
+        """Write, do it, wait until all is well again, and count."""
+        database = self.database
+        database.wait_well()
+        self._number += 1
+        name = f"r{int(time.time())}n{self._number}"
+        self._begin(name)
+        since = time.time()
+        try:
+            fault()
+            self._wait_for_rows(name, since)
+        finally:
+            if recover is not None:
+                recover()
+        database.wait_well(size=size, seconds=300)
+        self._wait_for_rows(name, time.time() + CALM_SECONDS)
+        self._inside(f"touch /tmp/stop-{name}; until [ -e /tmp/done-{name} ]; do sleep 0.1; done")
+        report = make_report(case, self.ledgers(name), self._present(name), since)
+        self.reports.append(report)
+        print(report, flush=True)  # noqa: T201 - the suite's result
+        return report
+
+    def ledgers(self, name: str) -> dict[str, list[Row]]:
+        """Read the ledgers of a run."""
+        return {mode: parse_ledger(self._inside(f"cat /tmp/{name}-{mode}.ledger")) for mode in MODES}
+
+    def errors(self, name: str) -> str:
+        """Read what the writers met."""
+        return self._inside(f"cat /tmp/{name}-*.errors")
+
+    def _begin(self, name: str) -> None:
+        members = " ".join(names_of(self.database.release, max(self.database.size, 3)))
+        self._inside(f"nohup python3 /writer/writer.py {name} {members} > /tmp/{name}.log 2>&1 &")
+        wait_until("the writers write", lambda: self._rows(name) >= STEADY_ROWS, 60)
+
+    def _rows(self, name: str) -> int:
+        text = self._inside(f"wc -l < /tmp/{name}-held.ledger; wc -l < /tmp/{name}-new.ledger")
+        return min(int(word) for word in text.split())
+
+    def _wait_for_rows(self, name: str, since: float) -> None:
+        """Wait until both writers have rows acknowledged after a moment."""
+
+        def look() -> bool:
+            last = self._inside(f"tail -qn 1 /tmp/{name}-held.ledger /tmp/{name}-new.ledger").splitlines()
+            rows = parse_ledger("\n".join(last))
+            return len(rows) == len(last) == 2 and all(row.sent > since for row in rows)
+
+        wait_until(f"rows after the fault (log: {name})", look, 240)
+
+    def _inside(self, script: str) -> str:
+        return self.database.kubectl("exec", POD, "--", "sh", "-c", script)
+
+    def _present(self, name: str) -> dict[str, set[int]]:
+        text = self.database.sql(f"SELECT mode, seq FROM ledger WHERE run = '{name}'")  # noqa: S608 - ours
+        found: dict[str, set[int]] = {mode: set() for mode in MODES}
+        for line in text.splitlines():
+            mode, _, seq = line.partition("|")
+            found[mode].add(int(seq))
+        if not text:
+            raise FaultError("the table of the ledger is empty")
+        return found
+
+
+def make_pod(database: Database) -> dict[str, object]:
+    """Return the writers' pod: the database's own image has Python and a driver."""
+
+    def from_secret(variable: str, key: str) -> dict[str, object]:
+        reference = {"name": f"{database.release}-app", "key": key}
+        return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
+
+    container = {
+        "name": "writer",
+        "image": database.image,
+        "command": ["sleep", "infinity"],
+        "env": [
+            from_secret("PGHOST", "host"),
+            from_secret("PGUSER", "username"),
+            from_secret("PGPASSWORD", "password"),
+            from_secret("PGDATABASE", "database"),
+        ],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "volumeMounts": [{"name": "script", "mountPath": "/writer"}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+    }
+    spec = {
+        "containers": [container],
+        "nodeSelector": {"node-role.kubernetes.io/control-plane": ""},
+        "tolerations": [{"operator": "Exists"}],
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 999,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumes": [{"name": "script", "configMap": {"name": POD}}, {"name": "tmp", "emptyDir": {}}],
+    }
+    labels = {"app.kubernetes.io/name": "writer"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "labels": labels}, "spec": spec}

@@ -15,8 +15,9 @@ CHART = Path(__file__).resolve().parents[1] / "charts" / "postgres-ha"
 HEAD = """\
 # Values of postgres-ha
 
-Made from the chart's `values.yaml` and `values.schema.json` by `docs/make_values.py`: change those, not this
-page. Keys that are not here are refused. Unless something else is said, a change takes effect with `helm upgrade`.
+Made from the `values.yaml` and `values.schema.json` of the chart by `docs/make_values.py`: change those, not
+this page. Keys that are not here are refused. Unless something else is said, a change takes effect with
+`helm upgrade`.
 
 | key | default | must be | what it does |
 |---|---|---|---|

@@ -288,8 +288,8 @@ class TestEntrypoint:
     def run(
         self, tmp_path: Path, program: Callable[[str, str], Path], *, plain: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        patroni = program("patroni", 'echo "patroni $* umask $(umask) ${PATRONI_REPLICATION_SSLMODE:-}"')
-        program("pgha", f"[ $1 = leader-is-plain ] && exit {0 if plain else 1}")
+        told = 'echo "$* umask $(umask) ${PATRONI_REPLICATION_SSLMODE:-}"'
+        patroni = program("pgha", f"[ $1 != leader-is-plain ] || exit {0 if plain else 1}; {told}")
         env = {"PATH": f"{patroni.parent}:{os.environ['PATH']}", "PGDATA": str(tmp_path / "17")}
         command = [str(IMAGE / "entrypoint.sh"), "/etc/patroni"]
         return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=10)

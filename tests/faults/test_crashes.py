@@ -43,7 +43,7 @@ def test_patroni_is_stopped(database: Database, trial: Trial) -> None:
             words=$(tr '\\0' ' ' < "$process/cmdline")
             case "$number $words" in
                 "1 "*) ;;
-                *" /usr/bin/patroni "*) kill -STOP "$number" ;;
+                *"pgha patroni "*) kill -STOP "$number" ;;
             esac
         done"""
     report = trial.play("SIGSTOP of Patroni", lambda: database.inside(primary, freeze))

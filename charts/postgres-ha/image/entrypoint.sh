@@ -17,4 +17,4 @@ if pgha leader-is-plain; then
 fi
 
 # Patroni acts as init when it is process 1: it forwards SIGTERM and collects orphans.
-exec patroni "$@"
+exec pgha patroni "$@"

@@ -162,6 +162,12 @@ def _plain(_: list[str]) -> int:
     return plain.main()
 
 
+def _patroni(arguments: list[str]) -> int:
+    from pgha import start_patroni
+
+    return start_patroni.main(arguments)
+
+
 def _role_change(arguments: list[str]) -> int:
     from pgha import on_role_change
 
@@ -173,6 +179,7 @@ INTERNAL: dict[str, Callable[[list[str]], int]] = {
     "rollout": _rollout,
     "renew-certificates": _certificates,
     "remove": _removal,
+    "patroni": _patroni,
     "leader-is-plain": _plain,
     "on-role-change": _role_change,
 }

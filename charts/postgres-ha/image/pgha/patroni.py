@@ -148,7 +148,9 @@ class Patroni:
     def _expect(self, method: str, path: str, body: object = None, timeout: float = TIMEOUT) -> str:
         status, text = self.call(method, path, body, timeout)
         if status >= http.HTTPStatus.BAD_REQUEST:
-            raise PatroniError(f"{method} {path}: {status} {text.strip()}")
+            # Some refusals come as a page for browsers.
+            said = "" if text.lstrip().startswith("<") else f" {text.strip()}"
+            raise PatroniError(f"{method} {path}: {status}{said}")
         return text
 
 

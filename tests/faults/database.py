@@ -143,7 +143,7 @@ class Database:
         ready = [pod for pod in pods if _is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
         leaders = [member for member in members if member.role == "Leader" and member.state == "running"]
         followers = [member for member in members if member.state == "streaming"]
-        # A replica that the primary does not count on yet cannot take over: the next fault would be another one.
+        # A replica that the primary does not count on yet cannot take over: that would be another fault.
         if "durability=none" not in self.settings:
             followers = [member for member in followers if member.role == "Quorum Standby"]
         wanted = size or self.size

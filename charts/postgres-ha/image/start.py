@@ -3,8 +3,10 @@
 
 import sys
 
-sys.path.insert(0, "/usr/lib/postgres-ha")
+# Patroni starts Postgres from a fresh interpreter, which loads this file again under another name.
+if __name__ == "__main__":
+    sys.path.insert(0, "/usr/lib/postgres-ha")
 
-from pgha.cli import main
+    from pgha.cli import main
 
-sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

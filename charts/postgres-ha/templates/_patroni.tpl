@@ -140,6 +140,8 @@ postgresql:
     {{- if .Values.storage.wal.enabled }}
     - waldir: /pgwal/17
     {{- end }}
+  # The label of the primary's Service moves while Postgres is being promoted, and is put right afterwards.
+  pre_promote: postgres-ha-pre-promote
   callbacks:
     on_role_change: pgha on-role-change
   parameters:

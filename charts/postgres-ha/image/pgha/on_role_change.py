@@ -4,7 +4,8 @@ The Service of the primary selects pods by that label. A primary that is frozen,
 cannot give its label back; Kubernetes notices it after 40 s and more. Until then the Service would have two
 pods, one of them unable to write. A member that is alive sets its own label again within one loop of Patroni.
 
-Patroni labels the new primary in its next loop only; here it is done the moment the promotion is over.
+Patroni labels the new primary in its next loop only; here it is done with the promotion, since the Service
+takes a second to follow.
 """
 
 import os

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from pgha import cli, disk, rollout
+from pgha import cli, disk, rollout, start_patroni
 from pgha.kube import ApiError
 from pgha.patroni import Member, parse_members
 
@@ -145,6 +147,34 @@ class TestDisk:
     def test_only_mounted_volumes_count(self, tmp_path: Path) -> None:
         assert disk.measure((tmp_path, tmp_path / "absent")) == []
         assert [space.path for space in disk.measure((Path("/proc"),))] == ["/proc"]
+
+
+class TestClock:
+    def test_a_replica_wakes_when_there_is_news(self) -> None:
+        clock = start_patroni.Clock()
+        clock.event = threading.Event()
+
+        def process_unhealthy_cluster() -> float:
+            begun = time.monotonic()
+            clock.sleep(30)
+            return time.monotonic() - begun
+
+        clock.event.set()
+        assert process_unhealthy_cluster() < 5
+
+    def test_the_second_after_a_shutdown_is_short(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        slept: list[float] = []
+        monkeypatch.setattr(time, "sleep", slept.append)
+
+        def on_shutdown() -> None:
+            start_patroni.Clock().sleep(1)
+
+        on_shutdown()
+        start_patroni.Clock().sleep(2)
+        assert slept == [start_patroni.SHORT, 2]
+
+    def test_it_is_the_module_in_everything_else(self) -> None:
+        assert start_patroni.Clock().time is time.time
 
 
 class Talk:

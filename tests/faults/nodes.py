@@ -75,15 +75,21 @@ class Nodes:
         wait_until(f"{node} is Ready", look, 180, pause=1)
 
     @contextmanager
-    def cut_off(self, pod: str, *, from_api: bool = True) -> Iterator[None]:
-        """Cut a member off from the other members and the API server; clients still reach it."""
+    def cut_off(self, pod: str, *, replication_only: bool = False) -> Iterator[None]:
+        """Cut a member off from the other members and the API server; clients still reach it.
+
+        Or hold up replication alone: then Patroni still talks to the others.
+        """
         address = self.database.pod(pod)["status"]["podIP"]
         others = [item["status"]["podIP"] for item in self.database.pods() if item["metadata"]["name"] != pod]
         api = self.inside(self.control_plane(), "hostname -i").split()[0]
         node = self.of(pod)
-        rules = [f"FORWARD -s {address} -d {api} -p tcp --dport 6443"] if from_api else []
-        rules += [f"FORWARD -s {address} -d {other}" for other in others]
-        rules += [f"FORWARD -s {other} -d {address}" for other in others]
+        if replication_only:
+            rules = [f"FORWARD -s {address} -d {other} -p tcp --sport 5432" for other in others]
+        else:
+            rules = [f"FORWARD -s {address} -d {api} -p tcp --dport 6443"]
+            rules += [f"FORWARD -s {address} -d {other}" for other in others]
+            rules += [f"FORWARD -s {other} -d {address}" for other in others]
         self.inside(node, "; ".join(f"iptables -I {rule} -j DROP" for rule in rules))
         try:
             yield

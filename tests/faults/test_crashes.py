@@ -50,7 +50,6 @@ def test_patroni_is_stopped(database: Database, trial: Trial) -> None:
     assert_nothing_lost(report)
 
 
-@pytest.mark.quick
 def test_the_pod_is_deleted_by_force(database: Database, trial: Trial) -> None:
     database.wait_well()
     primary = database.primary()
@@ -76,7 +75,7 @@ def test_a_replica_loses_its_volume(database: Database, trial: Trial) -> None:
 def lag_then_kill(database: Database, nodes: Nodes, primary: str) -> None:
     """Hold replication up while clients write, and then take the primary away."""
     before = int(database.sql("SELECT count(*) FROM ledger", primary))
-    with nodes.cut_off(primary, from_api=False):
+    with nodes.cut_off(primary, replication_only=True):
         if database.sql("SHOW synchronous_standby_names", primary) == "":
             wait_until(
                 "rows that no replica has",

@@ -14,7 +14,6 @@ def timelines(database: Database) -> int:
     return max(member.timeline for member in database.members())
 
 
-@pytest.mark.quick
 def test_the_primary_s_pod_is_deleted(database: Database, trial: Trial) -> None:
     database.wait_well()
     primary = database.primary()

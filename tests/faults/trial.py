@@ -28,6 +28,8 @@ class Trial:
     def start(self) -> None:
         """Make the pod, on the control plane, which no case stops."""
         kubectl = self.database.kubectl
+        # Writers of a run that was broken off would go on in it.
+        kubectl("delete", "pod", POD, "--ignore-not-found", "--grace-period=1")
         text = WRITER.read_text(encoding="utf-8")
         config = {
             "apiVersion": "v1",
@@ -41,7 +43,6 @@ class Trial:
 
     def restart(self) -> None:
         """Make the pod anew, with the Secret as it is now."""
-        self.database.kubectl("delete", "pod", POD, "--grace-period=1")
         self.start()
 
     def play(

@@ -25,6 +25,7 @@ from pgha.steps import Action, Facts, Pod, Step, next_step
 WISHES = Path("/etc/postgres-ha/rollout")
 PAUSE = 1.0
 SILENCE = 30.0
+SETTLE_SECONDS = 3.0
 # How long a pod may fail to start before it is called hopeless.
 PATIENCE = 60.0
 SWITCHOVER_ATTEMPTS = 3
@@ -105,6 +106,7 @@ class Rollout:
         self._pods: list[Pod] = []
         self._said, self._said_at = "", 0.0
         self._trouble_since: dict[str, float] = {}
+        self._settled_at = 0.0
         self.switchovers = 0
 
     def say(self, text: str) -> None:
@@ -205,6 +207,8 @@ class Rollout:
         patch = make_patch(patroni.config(), dynamic)
         if patch:
             patroni.patch_config(patch)
+            # Each member reads them in its next loop, and only then says whether it must restart.
+            self._settled_at = time.monotonic() + float(dynamic["loop_wait"]) + SETTLE_SECONDS
             self.say(f"settings changed: {json.dumps(patch, sort_keys=True)}")
         return True
 
@@ -239,7 +243,9 @@ class Rollout:
             self._check_trouble()
             self.say(f"waiting: {step.reason}")
         elif step.action is Action.DONE:
-            return True
+            if time.monotonic() >= self._settled_at:
+                return True
+            self.say("waiting: the members read their settings")
         else:
             self._take(step)
         return False

@@ -82,7 +82,8 @@ class Nodes:
         """
         address = self.database.pod(pod)["status"]["podIP"]
         others = [item["status"]["podIP"] for item in self.database.pods() if item["metadata"]["name"] != pod]
-        api = self.inside(self.control_plane(), "hostname -i").split()[0]
+        words = self.inside(self.control_plane(), "hostname -i").split()
+        api = next(word for word in words if "." in word)
         node = self.of(pod)
         if replication_only:
             rules = [f"FORWARD -s {address} -d {other} -p tcp --sport 5432" for other in others]
@@ -90,7 +91,7 @@ class Nodes:
             rules = [f"FORWARD -s {address} -d {api} -p tcp --dport 6443"]
             rules += [f"FORWARD -s {address} -d {other}" for other in others]
             rules += [f"FORWARD -s {other} -d {address}" for other in others]
-        self.inside(node, "; ".join(f"iptables -I {rule} -j DROP" for rule in rules))
+        self.inside(node, " && ".join(f"iptables -I {rule} -j DROP" for rule in rules))
         try:
             yield
         finally:

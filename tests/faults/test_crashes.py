@@ -42,12 +42,23 @@ def test_patroni_is_stopped(database: Database, trial: Trial) -> None:
             number=${process#/proc/}
             words=$(tr '\\0' ' ' < "$process/cmdline")
             case "$number $words" in
-                "1 "*) ;;
+                "1 "*|"$$ "*) ;;
                 *"pgha patroni "*) kill -STOP "$number" ;;
             esac
         done"""
-    report = trial.play("SIGSTOP of Patroni", lambda: database.inside(primary, freeze))
-    assert_nothing_lost(report)
+
+    def restarts() -> int:
+        statuses = database.pod(primary)["status"]["containerStatuses"]
+        return sum(item["restartCount"] for item in statuses if item["name"] == "postgres")
+
+    before = restarts()
+
+    def stop() -> None:
+        database.inside(primary, freeze)
+        wait_until("the container is killed", lambda: restarts() > before, 90)
+
+    assert_nothing_lost(trial.play("SIGSTOP of Patroni", stop))
+    assert database.primary() != primary
 
 
 def test_the_pod_is_deleted_by_force(database: Database, trial: Trial) -> None:

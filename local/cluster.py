@@ -15,10 +15,11 @@ from local.kindconfig import CERTS_FOLDER, hosts_toml, kind_config
 from local.machine import CGROUP_V2_MARK
 from local.node import METRICS_SERVER
 from local.settings import NODE_COUNT, NODE_PORTS
-from local.state import ClusterFacts, count_ready
+from local.state import ClusterFacts, count_ready, list_unsettled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from local.engine import Engine
     from local.settings import Settings
@@ -33,6 +34,7 @@ _ADDONS = "notejam-addons"
 _LABEL = "io.x-k8s.kind.cluster"
 _HALF_MADE = "cluster-half-made"
 _WAKE_SECONDS = 75
+_SETTLE_SECONDS = 180
 
 
 class Cluster:
@@ -91,14 +93,32 @@ class Cluster:
         self.engine.remove(*self.node_names())
         (self.settings.state / _HALF_MADE).unlink(missing_ok=True)
 
-    def start(self) -> None:
-        """Start containers that do not run, after making the engine forget what a reboot made untrue."""
+    def start(self) -> list[str]:
+        """Start the nodes that do not run, after making the engine forget what a reboot made untrue."""
+        started = []
         for container in self.engine.containers(f"{_LABEL}={self.settings.cluster}"):
             if not is_alive(container):
                 name = container["Name"].lstrip("/")
                 if container.get("State", {}).get("Running"):
                     self.engine.works("kill", name)
                 self.engine.run("start", name, timeout=60)
+                started.append(name)
+        return started
+
+    def wait_settled(
+        self, nodes: Sequence[str], since: datetime, seconds: float = _SETTLE_SECONDS
+    ) -> list[str]:
+        """Wait until the pods of woken nodes run anew and are ready; return those that are not."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                pods = json.loads(self.kubectl("get", "pods", "--all-namespaces", "-o", "json"))
+                left = list_unsettled(pods, nodes, since)
+            except (CommandError, ValueError):
+                left = ["the API server does not answer"]
+            if not left or time.monotonic() > end:
+                return left
+            time.sleep(1)
 
     def wait_ready(self, seconds: float = _WAKE_SECONDS) -> bool:
         """Wait until every node is Ready; False when that takes too long."""

@@ -56,6 +56,7 @@ class Trial:
             version,
         )
         self.folder = folder
+        self.environment: dict[str, str] = {}
         self.id = secrets.token_hex(3)
         self.values = folder / "values"
         shutil.copytree(root / "values", self.values)
@@ -80,7 +81,7 @@ class Trial:
             timeout=SECONDS,
             check=False,
             cwd=self.root,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **self.environment, **(env or {})},
             stdin=subprocess.DEVNULL,
         )
         return Done(done.returncode, done.stdout, done.stderr)

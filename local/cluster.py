@@ -31,7 +31,7 @@ PUBLISHED_METRICS_SERVER = (
     "@sha256:b2d2efaf5ac3b366ed0f839d2412a2c4279d4fc2a2a733f12c52133faed36c41"
 )
 _ADDONS = "notejam-addons"
-_LABEL = "io.x-k8s.kind.cluster"
+KIND_LABEL = "io.x-k8s.kind.cluster"
 _HALF_MADE = "cluster-half-made"
 _WAKE_SECONDS = 75
 _SETTLE_SECONDS = 180
@@ -49,7 +49,7 @@ class Cluster:
 
     def observe(self) -> ClusterFacts:
         """Look at the containers and at the API; short timeouts, since a dead one never answers."""
-        found = self.engine.containers(f"{_LABEL}={self.settings.cluster}")
+        found = self.engine.containers(f"{KIND_LABEL}={self.settings.cluster}")
         alive = sum(is_alive(container) for container in found)
         half_made = (self.settings.state / _HALF_MADE).exists()
         if not found or alive < len(found) or half_made:
@@ -96,7 +96,7 @@ class Cluster:
     def start(self) -> list[str]:
         """Start the nodes that do not run, after making the engine forget what a reboot made untrue."""
         started = []
-        for container in self.engine.containers(f"{_LABEL}={self.settings.cluster}"):
+        for container in self.engine.containers(f"{KIND_LABEL}={self.settings.cluster}"):
             if not is_alive(container):
                 name = container["Name"].lstrip("/")
                 if container.get("State", {}).get("Running"):
@@ -138,7 +138,7 @@ class Cluster:
 
     def is_outdated(self, tag: Callable[[], str]) -> bool:
         """Whether the nodes were made from another image of ours than the one that would be made now."""
-        found = self.engine.containers(f"{_LABEL}={self.settings.cluster}")[:1]
+        found = self.engine.containers(f"{KIND_LABEL}={self.settings.cluster}")[:1]
         name = str(found[0].get("ImageName") or found[0].get("Config", {}).get("Image", "")) if found else ""
         return name.startswith("localhost/notejam/node:") and name != tag()
 
@@ -152,7 +152,7 @@ class Cluster:
 
     def node_names(self) -> list[str]:
         """Names of the nodes' containers."""
-        return self.engine.names(f"{_LABEL}={self.settings.cluster}")
+        return self.engine.names(f"{KIND_LABEL}={self.settings.cluster}")
 
     def registry_is_known(self, address: str) -> bool:
         """Whether every node knows where the registry is."""

@@ -135,6 +135,9 @@ class Up:
     def _look_node(self) -> Verdict:
         decision = self._decision = decide_cluster(self.shop)
         if decision.action in (Action.CREATE, Action.RECREATE):
+            if decision.action is Action.CREATE:  # before the node image, whose making may take long
+                self.shop.cluster.check_ports()
+                self.shop.registry.check_port()
             return Verdict(is_done=False, reason="needed for a new cluster")
         return Verdict(is_done=True, reason="not needed: the cluster exists")
 

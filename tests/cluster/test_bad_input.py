@@ -79,7 +79,7 @@ CASES = {
     "no such bundle": Case(
         as_it_is,
         2,
-        "bundle 99.0.0 is not in the registry",
+        "bundle 99.0.0 is not in ",
         "bundle list",
         ("--to", "development", "--version", "99.0.0"),
     ),

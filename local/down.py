@@ -91,9 +91,8 @@ class Down:
         return f"removed {NETWORK}"
 
     def _look_images(self) -> Verdict:
-        others = self.shop.engine.names(KIND_LABEL)
-        if any(name not in self.shop.cluster.node_names() for name in others):
-            return Verdict(is_done=True, reason="kept: another cluster may need them")
+        if self.shop.engine.names(KIND_LABEL):  # not ours: that was removed two steps ago
+            return Verdict(is_done=True, reason="kept: a cluster on this machine may need them")
         names = find_images(self.shop.engine, (_OURS, f"{self.settings.registry}/"))
         return Verdict(is_done=not names, reason=f"{len(names)} images" if names else "there are none")
 
@@ -104,9 +103,9 @@ class Down:
         names = find_images(engine, (_OURS, f"{self.settings.registry}/"))
         if engine.has_image(FAMILIAR_NAME) and engine.layers(FAMILIAR_NAME)[0] in layers:
             names.append(FAMILIAR_NAME)
-        engine.run("rmi", "-f", *names)
+        count = engine.remove_images(*names)
         left = engine.remove_leftovers(layers)
-        return f"removed {len(names)} images, and {left} stages of their builds"
+        return f"removed {count} images, and {left} stages of their builds"
 
     def _look_state(self) -> Verdict:
         exists = self.settings.state.exists()

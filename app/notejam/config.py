@@ -8,17 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import NoReturn
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL
 
 from notejam.database_url import read_database_url, read_replica_url
-from notejam.environment import ConfigError, read_choice, read_number, read_text
+from notejam.environment import ConfigError, read_choice, read_number
+from notejam.limit_settings import Limits, read_limits
+from notejam.mail_settings import MailKind, MailSettings, read_mail
+from notejam.site_settings import (
+    EXTERNAL_EXAMPLE,
+    read_allowed_hosts,
+    read_external_url,
+    read_fallback_keys,
+    read_secret_key,
+    read_timezone,
+)
 
-SECRET_EXAMPLE = "SECRET_KEY=$(python3 -c 'import secrets; print(secrets.token_hex(32))')"  # noqa: S105 - a command
-EXTERNAL_EXAMPLE = "NOTEJAM_EXTERNAL_URL=https://notes.example.org"
-SECRET_MIN = 32
 MAX_THREADS = 64
 LOG_ADDRESSES = ("none", "network", "full")
 # OpenTelemetry's own variables; its library reads them, and the others of their kind, by itself.
@@ -31,7 +37,15 @@ class Settings:
 
     database_url: URL = field(repr=False)
     secret_key: str | None = field(default=None, repr=False)
+    # Believed, never signed with: the keys before, and for a while the next one.
+    secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
     external_url: str | None = None
+    # Names under which the app answers, beside that of the external address.
+    allowed_hosts: tuple[str, ...] = ()
+    # How many proxies stand in front and add to X-Forwarded-For and X-Forwarded-Proto.
+    proxy_hops: int = 0
+    mail: MailSettings = field(default_factory=MailSettings)
+    limits: Limits = field(default_factory=Limits)
     timezone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
     # Requests that one process serves at a time, and so the connections it needs: none ever waits for one.
     threads: int = 8
@@ -56,11 +70,16 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str], *, serving: bool) -> Settings:
         """Read and check every setting; `serving` makes SECRET_KEY obligatory."""
         database_url = read_database_url(environ)
-        return cls(
+        made = cls(
             database_url=database_url,
-            secret_key=_secret_key(environ, required=serving),
-            external_url=_external_url(environ),
-            timezone=_timezone(environ),
+            secret_key=read_secret_key(environ, required=serving),
+            secret_key_fallbacks=read_fallback_keys(environ),
+            external_url=read_external_url(environ),
+            allowed_hosts=read_allowed_hosts(environ),
+            proxy_hops=read_number(environ, "NOTEJAM_PROXY_HOPS", default=0, lowest=0, highest=10),
+            mail=read_mail(environ),
+            limits=read_limits(environ),
+            timezone=read_timezone(environ),
             threads=read_number(environ, "NOTEJAM_THREADS", default=8, highest=MAX_THREADS),
             database_replica_url=read_replica_url(environ, database_url),
             database_wait_seconds=read_number(
@@ -72,6 +91,11 @@ class Settings:
             version=environ.get("NOTEJAM_VERSION") or "unknown",
             commit=environ.get("NOTEJAM_COMMIT") or "unknown",
         )
+        if serving and made.external_url is None and made.mail.kind is not MailKind.OFF:
+            raise ConfigError(
+                "NOTEJAM_EXTERNAL_URL", "is not set, and the links in mails begin with it", EXTERNAL_EXAMPLE
+            )
+        return made
 
 
 def load_for_serving(environ: Mapping[str, str]) -> Settings:
@@ -86,48 +110,6 @@ def stop(error: ConfigError) -> NoReturn:
     """End the process: what is wrong goes to stderr, and nothing else does."""
     sys.stderr.write(f"notejam: {error}\n")
     sys.exit(1)
-
-
-def _secret_key(environ: Mapping[str, str], *, required: bool) -> str | None:
-    name = "SECRET_KEY"
-    key = read_text(environ, name, SECRET_EXAMPLE)
-    if key is None:
-        if required:
-            raise ConfigError(name, "is not set", SECRET_EXAMPLE)
-        return None
-    if len(key) < SECRET_MIN:
-        raise ConfigError(name, f"must have at least {SECRET_MIN} characters", SECRET_EXAMPLE)
-    return key
-
-
-def _external_url(environ: Mapping[str, str]) -> str | None:
-    name = "NOTEJAM_EXTERNAL_URL"
-    text = environ.get(name)
-    if not text:
-        return None
-    problem = "must be http:// or https:// and a host, with no path"
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # raises for a port that is no number
-    except ValueError:
-        raise ConfigError(name, problem, EXTERNAL_EXAMPLE) from None
-    plain = not (parts.query or parts.fragment or parts.username or parts.password) and parts.path in {
-        "",
-        "/",
-    }
-    host = re.fullmatch(r"[A-Za-z0-9.-]+|[0-9a-f:]+", parts.hostname or "")
-    if parts.scheme not in {"http", "https"} or not host or not plain:
-        raise ConfigError(name, problem, EXTERNAL_EXAMPLE)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _timezone(environ: Mapping[str, str]) -> tzinfo:
-    name = "NOTEJAM_TIMEZONE"
-    zone = environ.get(name) or "UTC"
-    try:
-        return ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):  # unknown; not a plain name; the name of a folder
-        raise ConfigError(name, "is not the name of a time zone", f"{name}=Europe/Helsinki") from None
 
 
 def _tracing(environ: Mapping[str, str]) -> bool:

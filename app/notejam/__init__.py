@@ -6,7 +6,7 @@ import os
 
 from flask import Flask
 
-from notejam import accounts, commands, dates, errors, health, logs, notes, security, static_files
+from notejam import accounts, commands, dates, errors, health, logs, notes, replicas, security, static_files
 from notejam.config import Settings
 from notejam.dates import Clock
 from notejam.db import db as database
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     dates.init_app(app, settings.timezone, clock)
     logs.init_app(app)
     security.init_app(app)
+    replicas.init_app(app, settings)
     errors.init_app(app)
     static_files.init_app(app)
     app.register_blueprint(health.blueprint)

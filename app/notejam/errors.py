@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app, render_template
+from flask import Flask, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from notejam.db import is_unavailable
-from notejam.security import CSRFError
+from notejam import identity, replicas
+from notejam.db import db
+from notejam.engine import is_unavailable
+from notejam.security import SAFE_METHODS, CSRFError
 
 RETRY_AFTER_SECONDS = 5
+STATEMENT_TIMED_OUT = "57014"
 
 TEXTS = {
     400: ("Bad request", "The address or the form could not be understood."),
@@ -52,9 +55,38 @@ def handle_database(error: SQLAlchemyError) -> ResponseReturnValue:
     """Tell "try again" from a fault: during a failover the database is away for seconds."""
     if not is_unavailable(error):
         raise error
+    if _is_worth_asking_again(error):
+        return _ask_again()
     current_app.logger.warning("the database is unavailable", exc_info=error)
     body, code = error_page(503)
     return body, code, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+def _is_worth_asking_again(error: SQLAlchemyError) -> bool:
+    """Whether the connection broke under a page that only shows something.
+
+    A failed attempt to connect has waited long enough already, and a query that timed out would do so again.
+    """
+    return (
+        request.method in SAFE_METHODS
+        and "asked_again" not in g
+        and isinstance(error, DBAPIError)
+        and error.statement is not None
+        and getattr(error.orig, "sqlstate", None) != STATEMENT_TIMED_OUT
+    )
+
+
+def _ask_again() -> ResponseReturnValue:
+    """Make the page anew, on a new connection to the primary."""
+    g.asked_again = True
+    db.forget()
+    replicas.forget()
+    identity.forget()
+    try:
+        answer = current_app.preprocess_request()
+        return current_app.dispatch_request() if answer is None else answer
+    except Exception as again:  # noqa: BLE001 - Flask's own handling of whatever a page raises
+        return current_app.handle_user_exception(again)
 
 
 def init_app(app: Flask) -> None:

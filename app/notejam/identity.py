@@ -29,6 +29,11 @@ def sign_out() -> None:
     g.signed_in_user = None
 
 
+def forget() -> None:
+    """Look the person up anew when somebody asks."""
+    g.pop("signed_in_user", None)
+
+
 def current_user() -> User | None:
     """Find who is signed in: once a request, and only if a page asks."""
     if "signed_in_user" not in g:

@@ -12,6 +12,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+# A connection of a running app is named after it and the revision that it needs.
+APPLICATION_NAME = "notejam"
 # Any fixed number: whoever migrates this app's database takes the lock of this number first.
 LOCK = 6_067_183_526
 # Another migration may be running: wait for it, within the deadline of a deployment's job.

@@ -140,7 +140,10 @@ def make_app(clock: Clock, template_cache: FileSystemBytecodeCache) -> Iterator[
 
     def make(url: URL, **settings: Any) -> Flask:
         app = create_app(
-            replace(Settings(database_url=url, secret_key=SECRET, threads=2), **settings), clock=clock
+            replace(
+                Settings(database_url=url, secret_key=SECRET, threads=2, database_wait_seconds=0), **settings
+            ),
+            clock=clock,
         )
         app.jinja_env.bytecode_cache = template_cache
         made.append(app)
@@ -149,6 +152,8 @@ def make_app(clock: Clock, template_cache: FileSystemBytecodeCache) -> Iterator[
     yield make
     for app in made:
         app.extensions["notejam.engine"].dispose()
+        if app.extensions["notejam.replica"]:
+            app.extensions["notejam.replica"].engine.dispose()
 
 
 @pytest.fixture

@@ -6,7 +6,20 @@ import os
 
 from flask import Flask
 
-from notejam import accounts, commands, dates, errors, health, logs, notes, replicas, security, static_files
+from notejam import (
+    accounts,
+    commands,
+    dates,
+    errors,
+    health,
+    metrics,
+    notes,
+    replicas,
+    security,
+    static_files,
+    tracing,
+    watching,
+)
 from notejam.config import Settings
 from notejam.dates import Clock
 from notejam.db import db as database
@@ -42,10 +55,12 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions["notejam.settings"] = settings
     database.init_app(app, settings)
-    dates.init_app(app, settings.timezone, clock)
-    logs.init_app(app)
-    security.init_app(app)
     replicas.init_app(app, settings)
+    metrics.init_app(app, settings)
+    tracing.init_app(app, settings)
+    watching.init_app(app)
+    dates.init_app(app, settings.timezone, clock)
+    security.init_app(app)
     errors.init_app(app)
     static_files.init_app(app)
     app.register_blueprint(health.blueprint)

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from notejam import identity, replicas
 from notejam.db import db
 from notejam.engine import is_unavailable
+from notejam.metrics import metrics
 from notejam.security import SAFE_METHODS, CSRFError
 
 RETRY_AFTER_SECONDS = 5
@@ -58,6 +59,7 @@ def handle_database(error: SQLAlchemyError) -> ResponseReturnValue:
     if _is_worth_asking_again(error):
         return _ask_again()
     current_app.logger.warning("the database is unavailable", exc_info=error)
+    metrics().unavailable.inc()
     body, code = error_page(503)
     return body, code, {"Retry-After": str(RETRY_AFTER_SECONDS)}
 

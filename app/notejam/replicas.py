@@ -21,6 +21,7 @@ from notejam import identity
 from notejam.config import Settings
 from notejam.db import db
 from notejam.engine import make_engine
+from notejam.metrics import metrics
 
 WRITTEN = "written"
 # Later than any place in any log.
@@ -91,7 +92,9 @@ def _open() -> Session | None:
     if replica is None or request.method not in SAFE_METHODS:
         return None
     written = session.get(WRITTEN, 0)
-    return replica.open(written if isinstance(written, int) else NEVER)
+    opened = replica.open(written if isinstance(written, int) else NEVER)
+    metrics().reads.labels("replica" if opened else "primary").inc()
+    return opened
 
 
 def close(_: BaseException | None) -> None:

@@ -12,8 +12,11 @@ from notejam import (
     dates,
     errors,
     health,
+    mail,
     metrics,
     notes,
+    pads,
+    recovery,
     replicas,
     security,
     static_files,
@@ -40,6 +43,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     app = Flask(__name__, static_folder=None)
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
+        SECRET_KEY_FALLBACKS=list(settings.secret_key_fallbacks),
+        # The last one signs, all are believed: a form that is open while the key changes can be sent.
+        WTF_CSRF_SECRET_KEY=[*settings.secret_key_fallbacks, settings.secret_key],
         MAX_CONTENT_LENGTH=MAX_BODY,
         MAX_FORM_MEMORY_SIZE=MAX_BODY,
         SESSION_COOKIE_HTTPONLY=True,
@@ -60,11 +66,12 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     tracing.init_app(app, settings)
     watching.init_app(app)
     dates.init_app(app, settings.timezone, clock)
-    security.init_app(app)
+    security.init_app(app, settings)
+    mail.init_app(app, settings)
     errors.init_app(app)
     static_files.init_app(app)
     app.register_blueprint(health.blueprint)
-    app.register_blueprint(accounts.blueprint)
-    app.register_blueprint(notes.blueprint)
+    for blueprint in (accounts.blueprint, recovery.blueprint, notes.blueprint, pads.blueprint):
+        app.register_blueprint(blueprint)
     app.cli.add_command(commands.database)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
@@ -10,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from notejam.db import UtcDateTime, email_key
 
+ID_MAX = 2**31 - 1  # what the id columns hold; a larger number in an address is just a missing page
 EMAIL_MAX = 75
 PAD_NAME_MAX = 100
 NOTE_NAME_MAX = 255
@@ -52,6 +54,14 @@ class Pad(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
 
     __table_args__ = (Index("pads_user", "user_id"),)
+
+
+@dataclass(frozen=True)
+class OwnPad:
+    """A pad of the person who asks, as the sidebar and forms need it."""
+
+    id: int
+    name: str
 
 
 class Note(Base):
@@ -115,3 +125,12 @@ class LegacyImport(Base):
     legacy_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     new_id: Mapped[int | None] = mapped_column(BigInteger)
     outcome: Mapped[str] = mapped_column(Text)
+
+
+class SchemaContract(Base):
+    """A migration that took something away; only code that needs `safe_from` or later does without."""
+
+    __tablename__ = "schema_contracts"
+
+    revision: Mapped[str] = mapped_column(String(32), primary_key=True)
+    safe_from: Mapped[str] = mapped_column(String(32))

@@ -86,7 +86,8 @@ def shared_postgres_database(
     with make_database("postgres") as url, postgres.connect(str(url.database)) as connection:
 
         def emptied() -> URL:
-            connection.execute("DELETE FROM users")  # and with them all that is theirs
+            for table in ("users", "rate_limits", "ended_sessions", "legacy_imports"):
+                connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608 - ours
             return url
 
         yield emptied

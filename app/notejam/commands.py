@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 from alembic import command
@@ -10,7 +11,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from notejam import schema
+from notejam import contracts, schema
 from notejam.db import db
 
 RETRY_SECONDS = 1.0
@@ -46,6 +47,17 @@ def current() -> None:
     except SQLAlchemyError as error:
         raise click.ClickException(_explain(error)) from error
     click.echo(f"{state.value} (this code needs revision {schema.needed_revision()})")
+
+
+@database.command()
+def check() -> None:
+    """Check that no migration takes away what an older release uses, unless it says from when on it may."""
+    problems = [
+        line for script in schema.pending(None) for line in contracts.check_migration(Path(script.path))
+    ]
+    if problems:
+        raise click.ClickException("\n".join(problems))
+    click.echo("No migration takes anything away before its time.")
 
 
 @database.command()

@@ -30,6 +30,7 @@ PHASES: Mapping[str, tuple[str, ...]] = {
 PACKAGES = {
     "shellcheck": "shellcheck",
     "docker-registry": "docker-registry",
+    "chromium": "chromium",
     "/usr/lib/postgresql": "postgresql",
 }
 
@@ -63,9 +64,10 @@ def run_tests(shop: Workshop, phases: str, pytest_words: Sequence[str]) -> int:
             notes.append(f"make up    {describe_seconds(time.monotonic() - begun)}")
     folders = [f"tests/{folder}" for phase in wanted for folder in PHASES[phase]]
     existing = [folder for folder in folders if (shop.settings.root / folder).is_dir()]
+    more = _postgres_image(shop) if "app" in wanted and "cluster" in wanted else {}
     if existing:
         shop.console.line(f"== pytest {' '.join(existing)}")
-        code = _pytest(shop, [*existing, *pytest_words], notes)
+        code = _pytest(shop, [*existing, *pytest_words], notes, more)
     else:
         for note in notes:
             shop.console.line(note)
@@ -97,8 +99,16 @@ def _static(shop: Workshop, notes: list[str]) -> list[str]:
     return failed
 
 
-def _pytest(shop: Workshop, words: Sequence[str], notes: Sequence[str]) -> int:
+def _postgres_image(shop: Workshop) -> dict[str, str]:
+    """Name the database's image in the local registry, for the app's tests to run on."""
+    if shop.settings.named_registry:
+        return {}
+    image = f"{shop.settings.registry}/postgres:{shop.image_makers['postgres'].version()}"
+    return {"NOTEJAM_POSTGRES_IMAGE": image, "NOTEJAM_ENGINE": shop.engine.name}
+
+
+def _pytest(shop: Workshop, words: Sequence[str], notes: Sequence[str], more: Mapping[str, str]) -> int:
     """Become pytest, with the terminal to itself, and return its exit code."""
-    environment = {**shop.environment, NOTES: "\n".join(notes), "NOTEJAM_HELMS": "helm:helm3"}
+    environment = {**shop.environment, **more, NOTES: "\n".join(notes), "NOTEJAM_HELMS": "helm:helm3"}
     command = [sys.executable, "-m", "pytest", "-p", "local.phase_report", *words]
     return shop.shell.run_attached(*command, cwd=shop.settings.root, env=environment)

@@ -10,13 +10,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy import URL
+
+from tests.app.postgres_container import IMAGE, run_container
 
 BINARIES = Path("/usr/lib/postgresql")
 START_SECONDS = 60
@@ -76,7 +78,16 @@ class PostgresServer:
 
 @contextmanager
 def run_postgres() -> Iterator[PostgresServer]:
-    """Start a server, and remove every trace of it afterwards."""
+    """Start a server, and remove every trace of it afterwards.
+
+    It is the released image's own where that is at hand, otherwise this machine's.
+    """
+    image = os.environ.get(IMAGE)
+    if image:
+        port = find_free_port()
+        with run_container(image, port, FAST, _wait_until_listening) as password:
+            yield PostgresServer(port, password)
+        return
     binaries = find_binaries()
     # The server refuses to run as root.
     account = "postgres" if os.geteuid() == 0 else None
@@ -107,9 +118,7 @@ def run_postgres() -> Iterator[PostgresServer]:
 
 @contextmanager
 def _running(binaries: Path, data: Path, account: str | None) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_free_port()
     options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={data.parent}", *FAST]
     log = data.parent / "log"
     with log.open("wb") as output:
@@ -121,16 +130,28 @@ def _running(binaries: Path, data: Path, account: str | None) -> Iterator[int]:
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until_listening(process, port, log)
+        _wait_until_listening(
+            port,
+            lambda: log.read_text(encoding="utf-8", errors="replace"),
+            lives=lambda: process.poll() is None,
+        )
         yield port
     finally:
         process.send_signal(signal.SIGINT)  # "fast": end the sessions, then stop
         process.wait(timeout=START_SECONDS)
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_listening(
+    port: int, log: Callable[[], str], *, lives: Callable[[], bool] = lambda: True
+) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
+    while lives() and time.monotonic() < deadline:
         try:
             # Any answer of the server will do, even "no such user": then it takes connections.
             psycopg.connect(
@@ -140,4 +161,4 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path
             if "authentication failed" in str(error):
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
+    raise RuntimeError(f"PostgreSQL did not start:\n{log()}")

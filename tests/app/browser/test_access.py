@@ -11,10 +11,8 @@ from playwright.sync_api import Page, expect
 from tests.app.browser.conftest import Open
 from tests.app.browser.person import make_pad, sign_in, sign_up, write_note
 
-PHONE = {"width": 320, "height": 640}
 ANYBODY = ("/signin/", "/signup/", "/forgot-password/", "/nothing-here/")
 GRAVE = {"serious", "critical"}
-# Dark grey on white and the other way round.
 IS_DARK = "() => matchMedia('(prefers-color-scheme: dark)').matches"
 BACKGROUND = "() => getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).slice(0, 3).map(Number)"
 
@@ -47,8 +45,7 @@ def visit(page: Page, path: str) -> None:
     page.goto(path)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1200])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 320)])
 def test_no_serious_finding_on_any_page(
     open_page: Open, email: str, pictures: Path, scheme: str, width: int
 ) -> None:

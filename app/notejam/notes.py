@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import delete, select, update
@@ -51,8 +53,7 @@ def create() -> ResponseReturnValue:
             created_at=instant,
             updated_at=instant,
         )
-        db.session.add(note)
-        if _commit_into_pad(form):
+        if _save(form, lambda: db.session.add(note)):
             metrics.count_note()
             flash("Note is successfully created", "success")
             return _to_list_of(form.pad_id)
@@ -67,12 +68,7 @@ def edit(note_id: int) -> ResponseReturnValue:
     form.offer_pads(own_pads(), chosen=str(note.pad_id or NO_PAD))
     form.show(note)
     if form.validate_on_submit():
-        changes = _changes(note, form)
-        if changes:
-            renewed = update(Note).where(Note.id == note.id).values(**changes, updated_at=now())
-            if change(renewed) == 0:
-                abort(404)  # deleted a moment ago
-        if _commit_into_pad(form):
+        if _save(form, lambda: _update(note, form)):
             flash("Note is successfully updated", "success")
             return _to_list_of(form.pad_id)
     return render_template("notes/edit.html", form=form, note=note)
@@ -97,21 +93,26 @@ def _own_note(note_id: int, session: Session) -> Note:
     return note if note is not None else abort(404)
 
 
-def _changes(note: Note, form: NoteForm) -> dict[str, str | int | None]:
-    """Tell what a form changes. Browsers send every line break as CR LF, whatever was stored."""
+def _update(note: Note, form: NoteForm) -> None:
+    """Change what is different. Browsers send every line break as CR LF, whatever was stored."""
     wanted = {"name": text_of(form.name), "text": text_of(form.text), "pad_id": form.pad_id}
     if _lines(text_of(form.text)) == _lines(note.text):
         wanted["text"] = note.text
-    return {name: value for name, value in wanted.items() if value != getattr(note, name)}
+    changes = {name: value for name, value in wanted.items() if value != getattr(note, name)}
+    if not changes:
+        return
+    if change(update(Note).where(Note.id == note.id).values(**changes, updated_at=now())) == 0:
+        abort(404)  # deleted a moment ago
 
 
 def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _commit_into_pad(form: NoteForm) -> bool:
-    """Commit, unless the pad was deleted between the check and now."""
+def _save(form: NoteForm, write: Callable[[], None]) -> bool:
+    """Write and commit, unless the pad was deleted between the check and now."""
     try:
+        write()
         db.session.commit()
     except IntegrityError:
         db.session.rollback()

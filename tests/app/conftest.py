@@ -209,5 +209,17 @@ def signed_in(ann: User, auth: Auth) -> Visitor:
 
 
 @pytest.fixture
+def come_in(app: Flask) -> Callable[[User], Visitor]:
+    """Sign somebody in with another browser."""
+
+    def come_in(user: User) -> Visitor:
+        auth = Auth(Visitor(app.test_client()))
+        assert auth.sign_in(user.email).status == 302
+        return auth.visitor
+
+    return come_in
+
+
+@pytest.fixture
 def app_folder() -> Path:
     return Path(__file__).parents[2] / "app"

@@ -81,9 +81,12 @@ def settings() -> ResponseReturnValue:
     if form.is_submitted() and not form.old_password.errors:
         if _authenticate(user.email, text_of(form.old_password)) is None:
             form.old_password.errors = ["Incorrect old password"]
-        elif is_valid and _change_password(user, text_of(form.new_password)):
-            flash("Your password is successfully changed.", "success")
-            return redirect(url_for("notes.index"))
+        elif is_valid:
+            if _change_password(user, text_of(form.new_password)):
+                flash("Your password is successfully changed.", "success")
+                return redirect(url_for("notes.index"))
+            flash("Your password was changed elsewhere. Please sign in again.", "error")
+            return redirect(url_for("accounts.sign_in"))
     return render_template("accounts/settings.html", form=form)
 
 

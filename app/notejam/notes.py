@@ -67,10 +67,9 @@ def edit(note_id: int) -> ResponseReturnValue:
     form = NoteForm()
     form.offer_pads(own_pads(), chosen=str(note.pad_id or NO_PAD))
     form.show(note)
-    if form.validate_on_submit():
-        if _save(form, lambda: _update(note, form)):
-            flash("Note is successfully updated", "success")
-            return _to_list_of(form.pad_id)
+    if form.validate_on_submit() and _save(form, lambda: _update(note, form)):
+        flash("Note is successfully updated", "success")
+        return _to_list_of(form.pad_id)
     return render_template("notes/edit.html", form=form, note=note)
 
 

@@ -10,7 +10,7 @@ from tests.app.website import Page, Visitor
 
 REQUIRED = ["This field is required."]
 CONTROL = ["Control characters are not allowed."]
-NO_PADS = ["0", "-1", "abc", "1.5", "999", str(2**31 - 1), str(2**31), "9" * 40, "%00", "1%00", "%ff", "١"]
+NO_PADS = ["0", "-1", "abc", "1.5", "999", str(2**31 - 1), str(2**31), "9" * 40, "%00", "1%00", "%ff"]
 
 
 def names(page: Page) -> list[str]:

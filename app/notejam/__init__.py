@@ -8,6 +8,7 @@ from flask import Flask
 
 from notejam import (
     accounts,
+    admin,
     commands,
     dates,
     errors,
@@ -74,4 +75,5 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     for blueprint in (accounts.blueprint, recovery.blueprint, notes.blueprint, pads.blueprint):
         app.register_blueprint(blueprint)
     app.cli.add_command(commands.database)
+    app.cli.add_command(admin.administration)
     return app

@@ -34,7 +34,7 @@ def upgrade(wait: int, revision: str) -> None:
         _wait_for(db.engine, deadline=time.monotonic() + wait)
         click.echo(schema.upgrade(db.engine, revision))
     except SQLAlchemyError as error:
-        raise click.ClickException(_explain(error)) from error
+        raise click.ClickException(explain(error)) from error
 
 
 @database.command()
@@ -45,7 +45,7 @@ def current() -> None:
         with db.engine.connect() as connection:
             state = schema.state_of(connection)
     except SQLAlchemyError as error:
-        raise click.ClickException(_explain(error)) from error
+        raise click.ClickException(explain(error)) from error
     click.echo(f"{state.value} (this code needs revision {schema.needed_revision()})")
 
 
@@ -89,7 +89,7 @@ def _wait_for(engine: Engine, *, deadline: float) -> None:
             return
 
 
-def _explain(error: SQLAlchemyError) -> str:
+def explain(error: SQLAlchemyError) -> str:
     """Say what the database said, without the statement and its values."""
     reason = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error)
     return f"the database refused: {reason}"

@@ -6,7 +6,8 @@ Values are kept as they were typed: never trimmed, never cut.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 from flask import request
@@ -93,6 +94,16 @@ PASSWORD_RULES = (Required(), AtMost(passwords.LONGEST), PlainText())
 NEW_PASSWORD_RULES = (*PASSWORD_RULES, check_new_password)
 NEW_PASSWORD = {"autocomplete": "new-password"}
 NAME_AUTOCOMPLETE = {"autocomplete": "off"}
+
+
+def problem_with(value: str, rules: Iterable[Callable[..., None]]) -> str | None:
+    """Hold a value that comes from no form to the rules of one; say what is wrong with it."""
+    try:
+        for rule in rules:
+            rule(None, SimpleNamespace(data=value))
+    except StopValidation as error:
+        return str(error)
+    return None
 
 
 def text_of(field: StringField) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import Any, cast
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event, exc
@@ -78,7 +77,6 @@ def _wait_with(patience: Patience, engine: Engine) -> None:
         return patience.connect(
             lambda: dialect.connect(*args, **kw),
             cast("type[Exception]", dialect.loaded_dbapi.OperationalError),
-            now=time.monotonic,
         )
 
     event.listen(engine, "do_connect", connect)

@@ -34,32 +34,37 @@ class Patience:
     and the others fail at once. Of all threads some never wait, so that a probe of the process finds one.
     """
 
-    def __init__(self, seconds: float, *, threads: int) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        threads: int,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Wait this long, with so many threads in the process."""
-        self._seconds = seconds
+        self._seconds, self._now, self._sleep = seconds, now, sleep
         self._places = BoundedSemaphore(max(1, threads - 2))
         self._asking = Lock()
         self._began: float | None = None
         self._last = 0.0
 
-    def connect(
-        self, attempt: Callable[[], Connection], failure: type[Exception], *, now: Callable[[], float]
-    ) -> Connection:
+    def connect(self, attempt: Callable[[], Connection], failure: type[Exception]) -> Connection:
         """Return what the attempt makes; raise `failure` when waiting has no point any more."""
-        if self._has_lasted(now()):
+        if self._has_lasted(self._now()):
             if not self._asking.acquire(blocking=False):
                 raise failure("the database is away; another request is asking for it")
             try:
-                return self._once(attempt, failure, now)
+                return self._once(attempt, failure)
             finally:
                 self._asking.release()
         try:
-            return self._once(attempt, failure, now)
+            return self._once(attempt, failure)
         except failure:
             if _impatient.get() or self._seconds <= 0 or not self._places.acquire(blocking=False):
                 raise
         try:
-            return self._until(now() + self._seconds, attempt, failure, now)
+            return self._until(self._now() + self._seconds, attempt, failure)
         finally:
             self._places.release()
 
@@ -69,29 +74,23 @@ class Patience:
             return False
         return instant - self._began > self._seconds > 0
 
-    def _once(
-        self, attempt: Callable[[], Connection], failure: type[Exception], now: Callable[[], float]
-    ) -> Connection:
+    def _once(self, attempt: Callable[[], Connection], failure: type[Exception]) -> Connection:
         try:
             made = attempt()
         except failure:
-            self._last = now()
+            self._last = self._now()
             self._began = self._last if self._began is None else self._began
             raise
         self._began = None
         return made
 
     def _until(
-        self,
-        deadline: float,
-        attempt: Callable[[], Connection],
-        failure: type[Exception],
-        now: Callable[[], float],
+        self, deadline: float, attempt: Callable[[], Connection], failure: type[Exception]
     ) -> Connection:
         while True:
-            time.sleep(PAUSE_SECONDS)
+            self._sleep(PAUSE_SECONDS)
             try:
-                return self._once(attempt, failure, now)
+                return self._once(attempt, failure)
             except failure:
-                if now() + PAUSE_SECONDS > deadline:
+                if self._now() + PAUSE_SECONDS > deadline:
                     raise

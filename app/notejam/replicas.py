@@ -48,7 +48,7 @@ class Replica:
 
     def open(self, written: int) -> Session | None:
         """Open a session on a replica that has come this far, or return None."""
-        if self._now() < self._rests_until or written >= NEVER:
+        if not self.rested() or written >= NEVER:
             return None
         connection = None
         try:
@@ -60,6 +60,10 @@ class Replica:
         if connection is not None:
             connection.close()
         return None
+
+    def rested(self) -> bool:
+        """Whether it is worth asking the replicas again."""
+        return self._now() >= self._rests_until
 
     def rest(self, error: exc.SQLAlchemyError) -> None:
         """Do without replicas for a while: to ask again each time would slow every page."""

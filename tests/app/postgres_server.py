@@ -88,43 +88,74 @@ def run_postgres() -> Iterator[PostgresServer]:
         with run_container(image, port, FAST, _wait_until_listening) as password:
             yield PostgresServer(port, password)
         return
-    binaries = find_binaries()
-    # The server refuses to run as root.
-    account = "postgres" if os.geteuid() == 0 else None
+    with make_folder() as folder:
+        password = secrets.token_hex(16)
+        make_data(folder / "data", password)
+        with running(folder / "data") as (port, _):
+            yield PostgresServer(port, password)
+
+
+def server_account() -> str | None:
+    """The server refuses to run as root."""
+    return "postgres" if os.geteuid() == 0 else None
+
+
+@contextmanager
+def make_folder() -> Iterator[Path]:
+    """Make a folder for the data of servers."""
     folder = Path(tempfile.mkdtemp(prefix="notejam-postgres-"))
     try:
+        account = server_account()
         if account:
             shutil.chown(folder, account, account)
-        password = secrets.token_hex(16)
-        password_file = folder / "password"
-        password_file.write_text(password, encoding="utf-8")
-        if account:
-            shutil.chown(password_file, account, account)
-        data = folder / "data"
-        # A language's own collation, unlike SQLite's: the app must not depend on the server's.
-        command: list[str | Path] = [
-            *(binaries / "initdb", "--pgdata", data, "--username=postgres", "--encoding=UTF8", "--no-sync"),
-            *("--auth=scram-sha-256", f"--pwfile={password_file}"),
-            *("--locale=C", "--locale-provider=icu", "--icu-locale=en-US"),
-        ]
-        subprocess.run(
-            command, check=True, user=account, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        with _running(binaries, data, account) as port:
-            yield PostgresServer(port, password)
+        yield folder
     finally:
         shutil.rmtree(folder)
 
 
+def make_data(data: Path, password: str) -> None:
+    """Make what a new server needs."""
+    account = server_account()
+    password_file = data.parent / "password"
+    password_file.write_text(password, encoding="utf-8")
+    if account:
+        shutil.chown(password_file, account, account)
+    # A language's own collation, unlike SQLite's: the app must not depend on the server's.
+    run_program(
+        *("initdb", "--pgdata", data, "--username=postgres", "--encoding=UTF8", "--no-sync"),
+        *("--auth=scram-sha-256", f"--pwfile={password_file}"),
+        *("--locale=C", "--locale-provider=icu", "--icu-locale=en-US"),
+        folder=data.parent,
+    )
+
+
+def run_program(name: str, *words: str | Path, folder: Path, **environment: str) -> None:
+    """Run one of PostgreSQL's programs as the server's account."""
+    subprocess.run(
+        [find_binaries() / name, *words],
+        check=True,
+        user=server_account(),
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
 @contextmanager
-def _running(binaries: Path, data: Path, account: str | None) -> Iterator[int]:
-    port = find_free_port()
-    options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={data.parent}", *FAST]
-    log = data.parent / "log"
+def running(data: Path, *more: str, port: int | None = None) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a server on this data, and yield its port and its process."""
+    port = port or find_free_port()
+    options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={data.parent}"]
+    options += [*FAST, *more]
+    log = data.parent / f"{data.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *(part for option in options for part in ("-c", option))],
-            user=account,
+            [
+                *(find_binaries() / "postgres", "-D", data),
+                *(part for option in options for part in ("-c", option)),
+            ],
+            user=server_account(),
             cwd=data.parent,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -135,9 +166,10 @@ def _running(binaries: Path, data: Path, account: str | None) -> Iterator[int]:
             lambda: log.read_text(encoding="utf-8", errors="replace"),
             lives=lambda: process.poll() is None,
         )
-        yield port
+        yield port, process
     finally:
-        process.send_signal(signal.SIGINT)  # "fast": end the sessions, then stop
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # "fast": end the sessions, then stop
         process.wait(timeout=START_SECONDS)
 
 

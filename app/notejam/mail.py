@@ -48,7 +48,6 @@ def reset_mail(settings: Settings, email: str, link: str) -> EmailMessage:
     message["From"] = Address(addr_spec=settings.mail.sender)
     message["To"] = Address(addr_spec=email)
     message["Date"] = format_datetime(dates.utc_now())
-    # The machine's own name, which would be the default, is nobody's business.
     message["Message-ID"] = make_msgid(domain=urlsplit(settings.external_url or "").hostname or "localhost")
     message["Auto-Submitted"] = "auto-generated"
     # As it is: quoting would break the link in two wherever the source of the mail is read.
@@ -67,7 +66,9 @@ def deliver(settings: MailSettings, message: EmailMessage) -> None:
 
 
 def _connect(settings: MailSettings) -> smtplib.SMTP:
-    where = (settings.host, settings.port)
+    # Said at the beginning; the machine's own name, which would be the default, is nobody's business.
+    own_name = settings.sender.rpartition("@")[2]
+    where = (settings.host, settings.port, own_name)
     if settings.kind is MailKind.TLS:
         return smtplib.SMTP_SSL(*where, timeout=settings.timeout, context=ssl.create_default_context())
     return smtplib.SMTP(*where, timeout=settings.timeout)

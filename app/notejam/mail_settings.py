@@ -65,6 +65,8 @@ def read_mail(environ: Mapping[str, str]) -> MailSettings:
         problem = 'must begin with smtp://, smtp+starttls:// or smtps:// and name a host, or be "log:"'
         raise ConfigError(name, problem, MAIL_EXAMPLE)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user + password).isascii():
+        raise ConfigError(name, "has a user or a password that Python's smtplib cannot send", MAIL_EXAMPLE)
     if kind is MailKind.PLAIN and password:
         raise ConfigError(name, "would send the password unprotected; use smtp+starttls://", MAIL_EXAMPLE)
     return MailSettings(kind, host, port or _PORTS[kind], user, password, sender, timeout)

@@ -88,13 +88,14 @@ def _send_after_answer(make: mail.Make | None) -> None:
 def _owner_of(token: str) -> User | None:
     """Find whose link this is, as long as it is valid."""
     try:
-        user_id, fingerprint, expiry = _serializer(_settings()).loads(token)
-    except (BadData, TypeError, ValueError):
+        claims = _serializer(_settings()).loads(token)
+    except BadData:
         return None
-    user = db.session.get(User, user_id)
-    if user is None or fingerprint != _fingerprint(user) or now().timestamp() >= expiry:
-        return None
-    return user
+    match claims:
+        case [int(user_id), str(fingerprint), int(expiry)] if now().timestamp() < expiry:
+            user = db.session.get(User, user_id)
+            return user if user is not None and fingerprint == _fingerprint(user) else None
+    return None
 
 
 def _replace_password(user: User, password: str) -> bool:

@@ -15,7 +15,7 @@ SECRET_MIN = 32
 FALLBACKS_EXAMPLE = "SECRET_KEY_FALLBACKS=THE_KEY_BEFORE,THE_ONE_BEFORE_THAT"
 EXTERNAL_EXAMPLE = "NOTEJAM_EXTERNAL_URL=https://notes.example.org"
 HOSTS_EXAMPLE = "NOTEJAM_ALLOWED_HOSTS=notes.example.org,notes.internal"
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]+")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*")
 
 
 def read_secret_key(environ: Mapping[str, str], *, required: bool) -> str | None:

@@ -20,6 +20,7 @@ from notejam.models import User
 from sqlalchemy import URL, make_url
 
 from tests.app.postgres_server import PostgresServer, run_postgres
+from tests.app.serving import Start, servers
 from tests.app.store import DATABASES, NOWHERE, SECRET, Clock, MakeApp, MakeDatabase, Store, migrate
 from tests.app.website import PASSWORD, Auth, Visitor
 
@@ -218,6 +219,13 @@ def come_in(app: Flask) -> Callable[[User], Visitor]:
         return auth.visitor
 
     return come_in
+
+
+@pytest.fixture
+def start(app_folder: Path, tmp_path: Path) -> Iterator[Start]:
+    """Start servers; what they say is in the file `output` of tmp_path."""
+    with servers(app_folder, tmp_path / "output") as run:
+        yield run
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from flask import Flask
 
 from notejam import (
     accounts,
+    addresses,
     admin,
     commands,
     dates,
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     mail.init_app(app, settings)
     errors.init_app(app)
     static_files.init_app(app)
+    addresses.init_app(app)
     app.register_blueprint(health.blueprint)
     for blueprint in (accounts.blueprint, recovery.blueprint, notes.blueprint, pads.blueprint):
         app.register_blueprint(blueprint)

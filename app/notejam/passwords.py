@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -16,8 +17,7 @@ SHORTEST = 8
 LONGEST = 128
 METHOD = "scrypt:32768:8:1"
 # What Werkzeug still checks. The legacy app's own kind is checked below.
-KNOWN = ("scrypt:", "pbkdf2:")
-LEGACY = "sha1$"
+_KNOWN = re.compile(r"(scrypt|pbkdf2):[^$]+\$[^$]+\$.")
 
 # scrypt takes 32 MiB a hash. Two at a time keep a process small however many people sign in at once.
 _slots = BoundedSemaphore(2)
@@ -41,14 +41,11 @@ def check_password(stored: str | None, password: str) -> bool:
 
     A legacy hash is checked in no time, so it costs one of today's, too: else its age would show.
     """
-    is_known = stored is not None and stored.startswith(KNOWN)
-    try:
-        right = check_password_hash(stored if stored and is_known else _nobodys_hash(), password)
-    except ValueError:  # the hash is damaged
-        return False
-    if stored is not None and stored.startswith(LEGACY):
-        return _check_legacy(stored, password)
-    return right and is_known
+    if stored is not None and _KNOWN.match(stored):
+        with suppress(ValueError):  # a damaged hash
+            return check_password_hash(stored, password)
+    check_password_hash(_nobodys_hash(), password)
+    return stored is not None and _check_legacy(stored, password)
 
 
 def needs_rehash(stored: str) -> bool:
@@ -59,7 +56,7 @@ def needs_rehash(stored: str) -> bool:
 def _check_legacy(stored: str, password: str) -> bool:
     """Check `sha1$salt$hex`, as Werkzeug 0.8 made it: HMAC-SHA1 of the password, keyed with the salt."""
     parts = stored.split("$")
-    if len(parts) != 3 or not parts[1]:  # noqa: PLR2004 - kind, salt, hash
+    if len(parts) != 3 or parts[0] != "sha1" or not parts[1]:  # noqa: PLR2004 - kind, salt, hash
         return False
     made = hmac.new(parts[1].encode(), password.encode(), hashlib.sha1).hexdigest()
     return hmac.compare_digest(made.encode(), parts[2].lower().encode())

@@ -7,8 +7,9 @@ import mimetypes
 import re
 from pathlib import Path
 
-from flask import Flask, Response, abort, request, url_for
+from flask import Flask, Response, abort, request
 
+PATH = "/static/"
 YEAR = 365 * 24 * 3600
 _STAMPED = re.compile(r"(?P<stem>[\w-]+)\.(?P<stamp>[0-9a-f]{12})\.(?P<suffix>\w+)")
 
@@ -21,7 +22,7 @@ def init_app(app: Flask) -> None:
 
     def static_url(name: str) -> str:
         stem, _, suffix = name.rpartition(".")
-        return url_for("static", name=f"{stem}.{stamps[name]}.{suffix}")
+        return f"{PATH}{stem}.{stamps[name]}.{suffix}"
 
     def serve(name: str) -> Response:
         found = _STAMPED.fullmatch(name)
@@ -40,5 +41,5 @@ def init_app(app: Flask) -> None:
         response.make_conditional(request)
         return response
 
-    app.add_url_rule("/static/<name>", endpoint="static", view_func=serve)
+    app.add_url_rule(f"{PATH}<name>", endpoint="static", view_func=serve)
     app.add_template_global(static_url)

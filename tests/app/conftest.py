@@ -16,9 +16,12 @@ from flask.testing import FlaskCliRunner
 from jinja2 import FileSystemBytecodeCache
 from notejam import create_app, passwords
 from notejam.config import Settings
+from notejam.limit_settings import NO_LIMITS
+from notejam.mail_settings import MailKind, MailSettings
 from notejam.models import User
 from sqlalchemy import URL, make_url
 
+from tests.app.mail_server import MailServer, run_mail_server
 from tests.app.postgres_server import PostgresServer, run_postgres
 from tests.app.serving import Start, servers
 from tests.app.store import DATABASES, NOWHERE, SECRET, Clock, MakeApp, MakeDatabase, Store, migrate
@@ -207,6 +210,26 @@ def signed_in(ann: User, auth: Auth) -> Visitor:
     """Ann, signed in."""
     auth.sign_in(ann.email)
     return auth.visitor
+
+
+@pytest.fixture(scope="session")
+def running_mail_server() -> Iterator[MailServer]:
+    with run_mail_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mail_server(running_mail_server: MailServer) -> MailServer:
+    """A real mail server, with no mail in it."""
+    running_mail_server.envelopes.clear()
+    return running_mail_server
+
+
+@pytest.fixture
+def mailing_app(make_app: MakeApp, database: URL, mail_server: MailServer) -> Flask:
+    """An app that sends mails there, as many as one likes."""
+    settings = MailSettings(MailKind.PLAIN, "127.0.0.1", mail_server.port, timeout=10)
+    return make_app(database, external_url="http://notes.example.org", mail=settings, limits=NO_LIMITS)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from notejam.environment import ConfigError, read_text
 
 DATABASE_EXAMPLE = "DATABASE_URL=postgresql://notejam:PASSWORD@db.example.org:5432/notejam"
 REPLICA_EXAMPLE = "DATABASE_REPLICA_URL=postgresql://notejam:PASSWORD@replicas.example.org:5432/notejam"
+REPLICA_HOST = "DATABASE_REPLICA_HOST"
+REPLICA_HOST_EXAMPLE = f"{REPLICA_HOST}=replicas.example.org:5432"
 POSTGRES_SCHEMES = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 
 # scheme://user:password@host:port,host:port/name - the form of libpq, which SQLAlchemy's own parser refuses
@@ -31,15 +33,35 @@ def read_database_url(environ: Mapping[str, str]) -> URL:
 
 
 def read_replica_url(environ: Mapping[str, str], primary: URL) -> URL | None:
-    """Read DATABASE_REPLICA_URL, if there is one."""
-    name = "DATABASE_REPLICA_URL"
+    """Read DATABASE_REPLICA_URL or, where all but the host is as in DATABASE_URL, DATABASE_REPLICA_HOST."""
+    name, host = "DATABASE_REPLICA_URL", _read_replica_host(environ)
     text = read_text(environ, name, REPLICA_EXAMPLE)
-    if text is None:
+    if text is None and host is None:
         return None
+    if text is not None and host is not None:
+        raise ConfigError(name, f"and {REPLICA_HOST} are both set; keep one", REPLICA_EXAMPLE)
+    if text is None:
+        return _with_host(primary, str(host))
     url = parse_url(text, name, REPLICA_EXAMPLE)
     if "sqlite" in (url.get_backend_name(), primary.get_backend_name()):
         raise ConfigError(name, "needs PostgreSQL here and in DATABASE_URL", REPLICA_EXAMPLE)
     return url
+
+
+def _read_replica_host(environ: Mapping[str, str]) -> str | None:
+    host = environ.get(REPLICA_HOST) or None
+    if host is not None and not _HOST.fullmatch(host):
+        raise ConfigError(REPLICA_HOST, "must be a host, with or without a port", REPLICA_HOST_EXAMPLE)
+    return host
+
+
+def _with_host(primary: URL, host: str) -> URL:
+    if primary.get_backend_name() == "sqlite":
+        raise ConfigError(REPLICA_HOST, "needs PostgreSQL in DATABASE_URL", REPLICA_HOST_EXAMPLE)
+    name, _, port = host.partition(":")
+    # Several hosts, and the role that they must have, are the primary's affair.
+    rest = primary.difference_update_query(["host", "port", "target_session_attrs"])
+    return rest.set(host=name, port=int(port or primary.port or 5432))
 
 
 def parse_url(text: str, name: str, example: str) -> URL:

@@ -45,6 +45,26 @@ def test_a_replica() -> None:
 
 
 @pytest.mark.parametrize(
+    ("primary", "host", "expected"),
+    [
+        ("postgresql://u:p@db/notejam", "ro", "ro:5432/notejam"),
+        ("postgresql://u:p@db:6432/notejam", "ro", "ro:6432/notejam"),
+        ("postgresql://u:p@db:6432/notejam", "10.0.0.9:5433", "10.0.0.9:5433/notejam"),
+        (
+            "postgresql://u:p@a,b/notejam?sslmode=require&target_session_attrs=primary",
+            "ro",
+            "ro:5432/notejam?sslmode=require",
+        ),
+    ],
+)
+def test_a_replica_by_its_host_alone(primary: str, host: str, expected: str) -> None:
+    url = read({"DATABASE_URL": primary, "DATABASE_REPLICA_HOST": host}).database_replica_url
+
+    assert url is not None
+    assert url.render_as_string(hide_password=False) == f"postgresql+psycopg://u:p@{expected}"
+
+
+@pytest.mark.parametrize(
     ("environment", "tracing"),
     [
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, True),
@@ -67,6 +87,15 @@ def test_traces_are_on_where_they_can_go(environment: dict[str, str | None], tra
         ({"DATABASE_REPLICA_URL": "sqlite:////tmp/hunter2"}, "DATABASE_REPLICA_URL"),
         (
             {"DATABASE_REPLICA_URL": "postgresql://u:hunter2@h/d", "DATABASE_URL": "sqlite:////tmp/n"},
+            "DATABASE_REPLICA_URL",
+        ),
+        ({"DATABASE_REPLICA_HOST": "u:hunter2@ro"}, "DATABASE_REPLICA_HOST"),
+        (
+            {"DATABASE_REPLICA_HOST": "ro", "DATABASE_URL": "sqlite:////tmp/n"},
+            "DATABASE_REPLICA_HOST",
+        ),
+        (
+            {"DATABASE_REPLICA_HOST": "ro", "DATABASE_REPLICA_URL": "postgresql://u:hunter2@h/d"},
             "DATABASE_REPLICA_URL",
         ),
         ({"NOTEJAM_DATABASE_WAIT": "31"}, "NOTEJAM_DATABASE_WAIT"),

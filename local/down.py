@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from local.base import FAMILIAR_NAME
+from local.cluster import KIND_LABEL
 from local.registry import NETWORK
 from local.settings import DEFAULT_CLUSTER, STAGES
 from local.steps import FunctionStep, Step, Verdict
@@ -89,6 +91,9 @@ class Down:
         return f"removed {NETWORK}"
 
     def _look_images(self) -> Verdict:
+        others = self.shop.engine.names(KIND_LABEL)
+        if any(name not in self.shop.cluster.node_names() for name in others):
+            return Verdict(is_done=True, reason="kept: another cluster may need them")
         names = find_images(self.shop.engine, (_OURS, f"{self.settings.registry}/"))
         return Verdict(is_done=not names, reason=f"{len(names)} images" if names else "there are none")
 
@@ -111,6 +116,8 @@ class Down:
         state = self.settings.state
         if self.settings.cluster != DEFAULT_CLUSTER or not (state / "clusters").exists():
             shutil.rmtree(state)
+            with suppress(OSError):  # others are still there
+                state.parent.rmdir()
             return f"removed {state}"
         for path in state.iterdir():  # another cluster of this checkout still has its state here
             if path.name not in ("clusters", "bin"):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from flask import Flask, current_app, g
+from flask import Flask, current_app, g, has_request_context, request
 from sqlalchemy import DateTime, Dialect, Engine, exc
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import String, TypeDecorator
 
 from notejam.config import Settings
-from notejam.engine import make_engine
+from notejam.engine import make_engine, with_transactions
 from notejam.patience import Patience
 from notejam.schema import APPLICATION_NAME, needed_revision
 
@@ -30,22 +30,27 @@ class Database:
             pool_size=settings.threads,
             application_name=f"{APPLICATION_NAME} {needed_revision()}",
             patience=Patience(settings.database_wait_seconds, threads=settings.threads),
+            autocommit=True,
         )
+        app.extensions["notejam.transactions"] = with_transactions(app.extensions["notejam.engine"])
         app.teardown_appcontext(self._close)
 
     @property
     def engine(self) -> Engine:
-        """The engine of the current app."""
-        return cast("Engine", current_app.extensions["notejam.engine"])
+        """The engine of the current app. What is done with a connection of it is one transaction."""
+        return cast("Engine", current_app.extensions["notejam.transactions"])
 
     @property
     def session(self) -> Session:
         """The session of the current request, begun at first use.
 
-        Objects stay readable after a commit: a page may speak of what has just been deleted.
+        Objects stay readable after a commit: a page may speak of what has just been deleted. A page that only
+        shows something does without transactions.
         """
         if "database_session" not in g:
-            g.database_session = Session(self.engine, expire_on_commit=False)
+            shows = has_request_context() and request.method in {"GET", "HEAD"}
+            engine = current_app.extensions["notejam.engine"] if shows else self.engine
+            g.database_session = Session(engine, expire_on_commit=False)
         return cast("Session", g.database_session)
 
     def forget(self) -> None:

@@ -42,7 +42,9 @@ class Exporter:
             self._listener = socket.create_server(("", port))
         except OSError as error:
             raise ConfigError(
-                "NOTEJAM_METRICS_PORT", f"names a port that cannot be opened: {error.strerror}", PORT_EXAMPLE
+                "NOTEJAM_METRICS_PORT",
+                f"names a port that cannot be opened: {os.strerror(error.errno or 0)}",
+                PORT_EXAMPLE,
             ) from None
         self._listener.setblocking(False)  # the workers wait for it together, and one of them is first
         self.port: int = self._listener.getsockname()[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from flask import Flask, current_app, g, session
-from sqlalchemy import exists, select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from notejam.dates import now
@@ -21,6 +21,13 @@ from notejam.writes import insert, sweep
 USER_ID = "user"
 USER_KEY = "key"
 SESSION_ID = "id"
+
+# Made once: every page asks for this.
+_OWNER_OF_SESSION = select(User).where(
+    User.id == bindparam("user"),
+    User.session_key == bindparam("key"),
+    ~exists().where(EndedSession.id == bindparam("session")),
+)
 
 
 def sign_in(user: User) -> None:
@@ -73,13 +80,7 @@ def _load() -> User | None:
     user_id, key, session_id = (session.get(name) for name in (USER_ID, USER_KEY, SESSION_ID))
     if not isinstance(user_id, int) or not isinstance(key, str) or not isinstance(session_id, str):
         return None
-    return db.session.scalar(
-        select(User).where(
-            User.id == user_id,
-            User.session_key == key,
-            ~exists().where(EndedSession.id == session_id),
-        )
-    )
+    return db.session.scalar(_OWNER_OF_SESSION, {"user": user_id, "key": key, "session": session_id})
 
 
 def _end(session_id: str) -> None:

@@ -28,7 +28,7 @@ NOTE = f"/notes/<int(max={ID_MAX}):note_id>/"
 @blueprint.get("/")
 def index() -> ResponseReturnValue:
     """List all notes of the person."""
-    notes = note_lists.load(Note.user_id == signed_in_user().id)
+    notes = note_lists.load(signed_in_user().id)
     return render_template("notes/index.html", notes=notes)
 
 

@@ -7,17 +7,24 @@ from typing import cast
 
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from notejam import note_lists
 from notejam.db import db, name_key
 from notejam.forms import PadForm, text_of
 from notejam.identity import signed_in_user
-from notejam.models import ID_MAX, Note, OwnPad, Pad
+from notejam.models import ID_MAX, OwnPad, Pad
 from notejam.replicas import reader
 from notejam.writes import change
 
 blueprint = Blueprint("pads", __name__)
+_pads = Pad.__table__.c
+# Made once, and of the table: every page asks for this.
+_OWN_PADS = (
+    select(_pads.id, _pads.name)
+    .where(_pads.user_id == bindparam("user"))
+    .order_by(name_key(_pads.name), _pads.id)
+)
 PAD = f"/pads/<int(max={ID_MAX}):pad_id>/"
 
 
@@ -25,8 +32,7 @@ PAD = f"/pads/<int(max={ID_MAX}):pad_id>/"
 def own_pads() -> Sequence[OwnPad]:
     """List the person's pads by name: asked once a request, for the sidebar and whatever else."""
     if "own_pads" not in g:
-        mine = select(Pad.id, Pad.name).where(Pad.user_id == signed_in_user().id)
-        found = reader().execute(mine.order_by(name_key(Pad.name), Pad.id))
+        found = reader().execute(_OWN_PADS, {"user": signed_in_user().id})
         g.own_pads = [OwnPad(*row) for row in found]
     return cast("Sequence[OwnPad]", g.own_pads)
 
@@ -40,7 +46,7 @@ def forget_pads() -> None:
 def view(pad_id: int) -> ResponseReturnValue:
     """List the notes of a pad."""
     pad = _own_pad(pad_id)
-    notes = note_lists.load((Note.pad_id == pad.id) & (Note.user_id == signed_in_user().id))
+    notes = note_lists.load(signed_in_user().id, pad.id)
     return render_template("pads/view.html", pad=pad, notes=notes)
 
 

@@ -19,6 +19,8 @@ METHOD = "scrypt:32768:8:1"
 # What Werkzeug still checks. The legacy app's own kind is checked below.
 _KNOWN = re.compile(r"(scrypt|pbkdf2):[^$]+\$[^$]+\$.")
 
+_LEGACY = re.compile(r"sha1\$[^$]+\$[0-9a-fA-F]{40}")
+
 # scrypt takes 32 MiB a hash. Two at a time keep a process small however many people sign in at once.
 _slots = BoundedSemaphore(2)
 
@@ -46,6 +48,11 @@ def check_password(stored: str | None, password: str) -> bool:
             return check_password_hash(stored, password)
     check_password_hash(_nobodys_hash(), password)
     return stored is not None and _check_legacy(stored, password)
+
+
+def can_be_checked(stored: str) -> bool:
+    """Whether there is any password that this is the hash of, as far as its form tells."""
+    return bool(_KNOWN.match(stored) or _LEGACY.fullmatch(stored))
 
 
 def needs_rehash(stored: str) -> bool:

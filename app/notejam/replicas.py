@@ -131,7 +131,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Let pages read from the replicas, if there are any."""
     app.extensions["notejam.replica"] = None
     if settings.database_replica_url is not None:
-        engine = make_engine(settings.database_replica_url, pool_size=settings.threads, replica=True)
+        engine = make_engine(
+            settings.database_replica_url, pool_size=settings.threads, replica=True, autocommit=True
+        )
         app.extensions["notejam.replica"] = Replica(engine)
         app.after_request(take_note)
     app.teardown_appcontext(close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from functools import cache
 
 from flask import Flask, Response, current_app, g, request, request_started
 from sqlalchemy import inspect
@@ -28,7 +29,12 @@ def read_trace_id(traceparent: str | None) -> str:
 def route() -> str:
     """Name the route of the request: its address with the names of its parts, not their values."""
     rule = request.url_rule
-    return _PART.sub(r"<\1>", rule.rule) if rule else "none"
+    return _template_of(rule.rule) if rule else "none"
+
+
+@cache
+def _template_of(rule: str) -> str:
+    return _PART.sub(r"<\1>", rule)
 
 
 def shown_path() -> str:

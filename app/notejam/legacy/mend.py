@@ -19,7 +19,6 @@ UNTITLED = "Untitled"
 # No password has this for a hash.
 NO_PASSWORD = "!"  # noqa: S105
 HASH_MAX = 255
-_LEGACY_HASH = re.compile(r"sha1\$[^$]+\$[0-9a-fA-F]{40}")
 _NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _NOT_IN_A_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 ELLIPSIS = "…"
@@ -59,8 +58,7 @@ def mend_user(row: Raw) -> Mended:
     if problem:
         raise RefusedError(f"nobody could sign in with its email: {problem}")
     stored = _text(row["password"], made) or ""
-    usable = _LEGACY_HASH.fullmatch(stored) or stored.startswith(passwords.KNOWN)
-    if not usable or len(stored) > HASH_MAX:
+    if not passwords.can_be_checked(stored) or len(stored) > HASH_MAX:
         stored = NO_PASSWORD
         made.mends.append("it has no password that can be checked: a reset link sets one")
     made.values = {"email": email, "password": stored}

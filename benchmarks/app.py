@@ -44,10 +44,11 @@ AIM_OF_LIST, AIM_OF_TAIL, AIM_OF_MEMORY = 0.60, 4.0, 120
 
 @dataclass(frozen=True)
 class Page:
-    """A page to measure, as the bytes to send, on the server with this port."""
+    """A page to measure, as the bytes to send, on the server with this port and this worker."""
 
     name: str
     port: int
+    worker: int
     request: bytes
     status: int = 200
 
@@ -149,17 +150,18 @@ def request_bytes(method: str, path: str, cookie: str = "", form: dict[str, str]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def make_pages(baseline: int, app: int) -> list[Page]:
+def make_pages(baseline: int, bare_worker: int, app: int, worker: int) -> list[Page]:
     """Prepare what is measured."""
+    bare = (baseline, bare_worker)
     reader, writer = sign_in(app, "reader@example.com"), sign_in(app, "writer@example.com")
     _, body, writer = fetch(app, "GET", "/notes/create/", cookie=writer)
     form = {"csrf_token": token_in(body), "name": "A note", "text": "A line.\n" * 20, "pad": "0"}
     return [
-        Page("hello", baseline, request_bytes("GET", "/hello")),
-        Page(ONE_QUERY, baseline, request_bytes("GET", "/one-query")),
-        Page(LIST, app, request_bytes("GET", "/", reader)),
-        Page("note", app, request_bytes("GET", "/notes/1/", reader)),
-        Page("create a note", app, request_bytes("POST", "/notes/create/", writer, form), 302),
+        Page("hello", *bare, request_bytes("GET", "/hello")),
+        Page(ONE_QUERY, *bare, request_bytes("GET", "/one-query")),
+        Page(LIST, app, worker, request_bytes("GET", "/", reader)),
+        Page("note", app, worker, request_bytes("GET", "/notes/1/", reader)),
+        Page("create a note", app, worker, request_bytes("POST", "/notes/create/", writer, form), 302),
     ]
 
 
@@ -173,33 +175,60 @@ def memory_of(process: int) -> dict[str, float]:
     }
 
 
-def measure(pages: list[Page], rounds: int, seconds: float, connections: int) -> dict[str, list[Measured]]:
+def processor_seconds(process: int) -> float:
+    """Read how long a process has had a processor."""
+    parts = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A page in one round, and the seconds of a processor that the worker took for it."""
+
+    measured: Measured
+    processor: float
+
+    @property
+    def cost(self) -> float:
+        """Milliseconds of a processor for a request: what a busy machine changes least."""
+        return 1000 * self.processor / len(self.measured.latencies)
+
+
+def measure(pages: list[Page], rounds: int, seconds: float, connections: int) -> dict[str, list[Run]]:
     """Let the pages take turns."""
-    found: dict[str, list[Measured]] = {page.name: [] for page in pages}
+    found: dict[str, list[Run]] = {page.name: [] for page in pages}
     for number in range(rounds + 1):
         for page in pages:
             length = seconds if number else min(2.0, seconds)  # the first round warms up
+            before = processor_seconds(page.worker)
             run = generate(
                 page.port, page.request, status=page.status, connections=connections, seconds=length
             )
             if number:
-                found[page.name].append(run)
+                found[page.name].append(Run(run, processor_seconds(page.worker) - before))
         sys.stderr.write(f"round {number} of {rounds}\n" if number else "warm\n")
     return found
 
 
-def summarise(found: dict[str, list[Measured]], memory: dict[str, float]) -> dict[str, object]:
+def summarise(found: dict[str, list[Run]], memory: dict[str, float]) -> dict[str, object]:
     """Take the medians of the rounds."""
     pages = {}
     for name, runs in found.items():
-        against = [run.rate / base.rate for run, base in zip(runs, found[ONE_QUERY], strict=True)]
+        pairs = list(zip(runs, found[ONE_QUERY], strict=True))
+        rates = [run.measured.rate / base.measured.rate for run, base in pairs]
+        halves = [1000 * run.measured.percentile(0.5) for run in runs]
+        tails = [1000 * run.measured.percentile(0.99) for run in runs]
         pages[name] = {
-            "requests_per_second": round(statistics.median(run.rate for run in runs), 1),
-            "of_one_query": round(statistics.median(against), 3),
-            "p50_ms": round(1000 * statistics.median(run.percentile(0.5) for run in runs), 2),
-            "p99_ms": round(1000 * statistics.median(run.percentile(0.99) for run in runs), 2),
+            "requests_per_second": round(statistics.median(run.measured.rate for run in runs), 1),
+            "of_one_query": round(statistics.median(rates), 3),
+            "processor_ms": round(statistics.median(run.cost for run in runs), 2),
+            "of_one_query_by_processor": round(
+                statistics.median(base.cost / run.cost for run, base in pairs), 3
+            ),
+            "p50_ms": round(statistics.median(halves), 2),
+            "p99_ms": round(statistics.median(tails), 2),
             "p99_of_p50": round(
-                statistics.median(run.percentile(0.99) / run.percentile(0.5) for run in runs), 2
+                statistics.median(tail / half for tail, half in zip(tails, halves, strict=True)), 2
             ),
         }
     return {"pages": pages, "worker_mib": {name: round(value, 1) for name, value in memory.items()}}
@@ -209,10 +238,14 @@ def show(summary: dict[str, object]) -> Iterator[str]:
     """Write a table for people."""
     pages: dict[str, dict[str, float]] = summary["pages"]  # type: ignore[assignment]
     memory: dict[str, float] = summary["worker_mib"]  # type: ignore[assignment]
-    yield f"{'page':<18}{'requests/s':>11}{'of one query':>14}{'p50 ms':>9}{'p99 ms':>9}{'p99/p50':>9}"
+    yield (
+        f"{'page':<18}{'requests/s':>11}{'of one query':>14}{'processor ms':>14}{'of one query':>14}"
+        f"{'p50 ms':>9}{'p99 ms':>9}{'p99/p50':>9}"
+    )
     for name, page in pages.items():
         yield (
             f"{name:<18}{page['requests_per_second']:>11.0f}{page['of_one_query']:>13.0%} "
+            f"{page['processor_ms']:>14.2f}{page['of_one_query_by_processor']:>13.0%} "
             f"{page['p50_ms']:>9.2f}{page['p99_ms']:>9.2f}{page['p99_of_p50']:>9.1f}"
         )
     yield f"worker: {memory['Rss']:.0f} MiB resident, {memory['Pss']:.0f} MiB its share"
@@ -257,12 +290,19 @@ def main() -> None:
             "--preload",
             "--keep-alive=75",
         )
-        baseline, _ = stack.enter_context(serve("benchmarks.baseline:app", cores[0], environment, *bare))
+        baseline, bare_worker = stack.enter_context(
+            serve("benchmarks.baseline:app", cores[0], environment, *bare)
+        )
         environment |= {"WEB_CONCURRENCY": "1", "NOTEJAM_METRICS_PORT": str(find_free_port())}
         app, worker = stack.enter_context(
             serve("notejam.wsgi:app", cores[0], environment, "--config", "gunicorn.conf.py")
         )
-        found = measure(make_pages(baseline, app), options.rounds, options.seconds, options.connections)
+        found = measure(
+            make_pages(baseline, bare_worker, app, worker),
+            options.rounds,
+            options.seconds,
+            options.connections,
+        )
         summary = summarise(found, memory_of(worker))
     sys.stdout.write(
         json.dumps(summary, indent=2) + "\n" if options.json else "\n".join(show(summary)) + "\n"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import request
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
@@ -31,8 +31,7 @@ ORDERS: Mapping[str, tuple[ColumnElement[Any], ...]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A note as a list shows it: without its text, which may be long."""
 
     id: int

@@ -3,7 +3,8 @@
 import psycopg.errors
 import pytest
 from flask import Flask
-from notejam import db, notes
+from notejam import engine as engines
+from notejam import notes
 from notejam.models import Note, User
 from sqlalchemy import URL, event
 from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError, SQLAlchemyError, StatementError
@@ -132,7 +133,7 @@ def test_a_replica_is_not_taken_for_the_primary(
     ],
 )
 def test_what_counts_as_away(error: SQLAlchemyError, away: bool) -> None:
-    assert db.is_unavailable(error) is away
+    assert engines.is_unavailable(error) is away
 
 
 def test_a_missing_table_is_a_fault(

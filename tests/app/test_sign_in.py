@@ -189,15 +189,6 @@ def test_a_session_begins_anew(auth: Auth, ann: User) -> None:
     assert auth.visitor.post_raw("/notes/create/", {"csrf_token": token}).status == 400
 
 
-def test_a_change_of_password_ends_sessions(signed_in: Visitor, store: Store, ann: User) -> None:
-    assert signed_in.get("/").status == 200
-    with Session(store.engine) as session:
-        session.merge(User(id=ann.id, email=ann.email, password="scrypt:another"))
-        session.commit()
-
-    assert signed_in.get("/").status == 302
-
-
 def test_a_session_ends_with_its_account(signed_in: Visitor, store: Store, ann: User) -> None:
     with Session(store.engine) as session:
         session.delete(session.get_one(User, ann.id))

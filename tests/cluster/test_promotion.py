@@ -16,7 +16,8 @@ import yaml
 from tests.cluster.people import Person, Probe
 from tests.cluster.trial import Done, Trial
 
-pytestmark = pytest.mark.process
+# A watchdog: the first test makes three stages and promotes a second version through them.
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 FAST = 60
 RELEASES = ("notejam", "notejam-db")

@@ -47,7 +47,7 @@ def test_from_sign_up_to_deletion(tab: Page, email: str, pictures: Path) -> None
     write_note(tab, "apples", "No pad for these")
     see_title(tab, "All notes (2)")
     expect(tab.locator("td.pad")).to_have_text(["No pad", "Kitchen"])
-    tab.screenshot(path=pictures / "notes.png")
+    tab.screenshot(path=pictures / "notes.png", clip={"x": 0, "y": 0, "width": 1200, "height": 440})
 
     tab.get_by_role("link", name="Shopping").click()
     see_title(tab, "Shopping")

@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from notejam import schema
-from notejam.db import make_engine
+from notejam.engine import make_engine
 from notejam.models import Note, Pad, User
 from notejam.passwords import hash_password
 from sqlalchemy import URL

@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from notejam import schema
-from notejam.db import make_engine
+from notejam.engine import make_engine
 from notejam.models import Note, Pad, User
 from notejam.passwords import hash_password
 from sqlalchemy import URL
@@ -38,6 +38,7 @@ PASSWORD = "violet-anchor-42"  # noqa: S105 - of an account in a database that i
 THREADS = "8"
 NOTES = 20
 START_SECONDS = 60
+CALM = 1.0
 LIST, ONE_QUERY = "list of 20 notes", "one query"
 AIM_OF_LIST, AIM_OF_TAIL, AIM_OF_MEMORY = 0.60, 4.0, 120
 
@@ -250,11 +251,13 @@ def show(summary: dict[str, object]) -> Iterator[str]:
         )
     yield f"worker: {memory['Rss']:.0f} MiB resident, {memory['Pss']:.0f} MiB its share"
     tail = max(page["p99_of_p50"] for page in pages.values())
+    # On a machine with nothing else to do the two are alike; else the better one may be luck.
+    share = min(pages[LIST]["of_one_query"], pages[LIST]["of_one_query_by_processor"])
     for aim, value, met in (
         (
             "list at least 60% of one query",
-            f"{pages[LIST]['of_one_query']:.0%}",
-            pages[LIST]["of_one_query"] >= AIM_OF_LIST,
+            f"{share:.0%}",
+            share >= AIM_OF_LIST,
         ),
         ("p99 below 4 times p50", f"{tail:.1f}", tail < AIM_OF_TAIL),
         ("worker below 120 MiB", f"{memory['Rss']:.0f} MiB", memory["Rss"] < AIM_OF_MEMORY),
@@ -273,7 +276,9 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:  # noqa: PLR2004 - one for each side
         sys.exit("bench-app: needs two cores, one for the worker and one for the load")
-    sys.stderr.write(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
+    load = os.getloadavg()[0]
+    if load > CALM:
+        sys.stderr.write(f"the machine is busy (load {load:.1f}): go by the processor times, not by p99\n")
     os.sched_setaffinity(0, {cores[1]})  # ours, and that of PostgreSQL, which inherits it
     with ExitStack() as stack:
         folder = stack.enter_context(make_folder())

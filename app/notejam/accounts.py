@@ -97,9 +97,11 @@ def _authenticate(email: str, password: str) -> User | None:
     as many as have a turn at the same moment can pass beyond the limit, and none of them is told so.
     """
     allowances = rate_limits.sign_in_of(email)
+    # Before the turn: whoever waits for a database that is away must not hold up the others.
+    user = db.session.scalar(select(User).where(email_key(User.email) == email.lower()))
+    db.session.commit()
     with passwords.turn():
         rate_limits.check(allowances)
-        user = db.session.scalar(select(User).where(email_key(User.email) == email.lower()))
         db.session.commit()  # no connection is held while the hash is made
         is_right = passwords.check_password(None if user is None else user.password, password)
     if user is None or not is_right:

@@ -12,6 +12,7 @@ from notejam import identity, replicas
 from notejam.db import db
 from notejam.engine import is_unavailable
 from notejam.hosts import HostRefusedError
+from notejam.logs import reason_of
 from notejam.metrics import metrics
 from notejam.security import SAFE_METHODS, CSRFError
 
@@ -87,7 +88,8 @@ def handle_database(error: SQLAlchemyError) -> ResponseReturnValue:
         raise error
     if _is_worth_asking_again(error):
         return _ask_again()
-    current_app.logger.warning("the database is unavailable", exc_info=error)
+    # No traceback: in an outage every request is told so.
+    current_app.logger.warning("the database is unavailable: %s", reason_of(error))
     metrics().unavailable.inc()
     body, code = error_page(503)
     return body, code, {"Retry-After": str(RETRY_AFTER_SECONDS)}

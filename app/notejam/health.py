@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from notejam import schema
 from notejam.config import Settings
 from notejam.db import db
+from notejam.logs import reason_of
 from notejam.patience import impatience
 
 blueprint = Blueprint("health", __name__)
@@ -31,8 +32,8 @@ def ready() -> ResponseReturnValue:
     try:
         with impatience(), db.engine.connect() as connection:
             state = schema.state_of(connection)
-    except SQLAlchemyError:
-        current_app.logger.warning("not ready: the database does not answer", exc_info=True)
+    except SQLAlchemyError as error:
+        current_app.logger.warning("not ready: the database does not answer: %s", reason_of(error))
         checks = {"database": "unreachable", "schema": "unknown"}
     else:
         checks = {"database": "ok", "schema": state.value}

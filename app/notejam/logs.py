@@ -52,10 +52,10 @@ def describe_exception(error: BaseException) -> Iterator[str]:
         yield "\nwhich led to\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
-    yield f"{type(error).__module__}.{type(error).__qualname__}: {_reason(error)}\n"
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {reason_of(error)}\n"
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Say what is wrong. A server's error may quote a row: its code stands for it. Others quote nothing."""
     source = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(source, "sqlstate", None)

@@ -21,6 +21,7 @@ from notejam import identity
 from notejam.config import Settings
 from notejam.db import db
 from notejam.engine import make_engine
+from notejam.logs import reason_of
 from notejam.metrics import metrics
 
 WRITTEN = "written"
@@ -68,7 +69,7 @@ class Replica:
     def rest(self, error: exc.SQLAlchemyError) -> None:
         """Do without replicas for a while: to ask again each time would slow every page."""
         self._rests_until = self._now() + REST_SECONDS
-        current_app.logger.warning("reading from the primary: the replica failed", exc_info=error)
+        current_app.logger.warning("reading from the primary: the replica failed: %s", reason_of(error))
 
     @staticmethod
     def _has(connection: Connection, written: int) -> bool:
@@ -122,7 +123,7 @@ def take_note(response: Response) -> Response:
         try:
             place = db.session.scalar(_PRIMARY_PLACE) or NEVER
         except exc.SQLAlchemyError as error:
-            current_app.logger.warning("the primary did not tell its place in the log", exc_info=error)
+            current_app.logger.warning("the primary did not tell its place in the log: %s", reason_of(error))
     session[WRITTEN] = place
     return response
 

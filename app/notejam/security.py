@@ -128,8 +128,11 @@ def is_own_path(target: str) -> bool:
 
 def add_headers(response: Response) -> Response:
     """Run after every page."""
+    # Looked up once: each look-up goes through all of them.
+    there = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - not a dict
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in there:
+            response.headers.add(name, value)
     if _settings().is_https:
         response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR}")
     if "Cache-Control" not in response.headers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from tests.app.website import Auth, Page, Visitor
 
 PEOPLE = ("ann", "bob")
 NAMES = st.sampled_from(["a", "B", "b", "Ä", "<i>", "\U0001f345 x", "שלום"])
-TEXTS = st.sampled_from(["one", "two\r\nlines", " ", "", "x\x00"])
+TEXTS = st.sampled_from(["one", "two\r\nlines", "one", "x\x00"])
 PEOPLE_ = st.sampled_from(PEOPLE)
 PLACES = st.integers(0, 3)
 ORDERS = st.sampled_from(["name", "-name", "updated_at", "-updated_at", "nonsense"])
@@ -61,6 +61,9 @@ class Comparison(RuleBasedStateMachine):
         self.clear()
         self.pads: dict[int, ModelPad] = {}
         self.notes: dict[int, ModelNote] = {}
+        for who in PEOPLE:
+            self.create_pad(who, "Garden")
+            self.create_note(who, "A note", "one", PEOPLE.index(who))
 
     def post(self, who: str, path: str, **fields: str) -> Page:
         return self.visitors[who].post_raw(path, {"csrf_token": self.tokens[who], **fields})
@@ -187,9 +190,8 @@ class Comparison(RuleBasedStateMachine):
         for row, key in zip(rows, keys, strict=True):
             note = self.notes[key]
             assert row.select("td.note a")[0].get_text() == note.name
-            now, zone = self.clock(), note.updated_at.tzinfo
-            assert zone is not None
-            assert row.select("td.date")[0].get_text() == humanise(note.updated_at, now=now, zone=zone)
+            shown = humanise(note.updated_at, today=self.clock().date(), zone=UTC)
+            assert row.select("td.date")[0].get_text() == shown
         return keys
 
     @staticmethod

@@ -1,6 +1,8 @@
 """Sign-in, and the session that it begins."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from notejam import passwords
@@ -228,3 +230,20 @@ def test_hashes_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join()
 
     assert most == 2
+
+
+def test_nobody_waits_for_a_database_with_a_turn_in_hand(
+    stranger: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two of them would hold up all threads, and the probe of the process with them."""
+    turns: list[str] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        turns.append("taken")
+        yield
+
+    monkeypatch.setattr(passwords, "turn", turn)
+
+    assert Auth(stranger).sign_in().status == 503
+    assert turns == []

@@ -18,9 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlencode
 
 from notejam import schema
 from notejam.engine import make_engine
@@ -30,6 +28,7 @@ from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
 from benchmarks.generator import Measured, generate
+from benchmarks.visitor import fetch, request_bytes, sign_in, token_in
 from tests.app.postgres_server import find_free_port, make_data, make_folder, running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,58 +102,10 @@ def serve(target: str, core: int, environment: dict[str, str], *options: str) ->
         process.wait(60)
 
 
-def fetch(
-    port: int, method: str, path: str, form: dict[str, str] | None = None, cookie: str = ""
-) -> tuple[int, str, str]:
-    """Ask once; return status (0: nobody answers), body, and the cookie from now on."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    headers = {"Cookie": cookie} if cookie else {}
-    if form is not None:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-    try:
-        connection.request(method, path, urlencode(form) if form else None, headers)
-        response = connection.getresponse()
-        body = response.read().decode()
-    except OSError:
-        return 0, "", cookie
-    finally:
-        connection.close()
-    return response.status, body, (response.getheader("Set-Cookie") or cookie).partition(";")[0]
-
-
-def token_in(body: str) -> str:
-    """Find the token of a form."""
-    found = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', body)
-    if found is None:
-        sys.exit("bench-app: a page holds no form")
-    return found[1]
-
-
-def sign_in(port: int, email: str) -> str:
-    """Sign in; return the cookie."""
-    _, body, cookie = fetch(port, "GET", "/signin/")
-    form = {"csrf_token": token_in(body), "email": email, "password": PASSWORD}
-    status, _, cookie = fetch(port, "POST", "/signin/", form, cookie)
-    if status != 302:  # noqa: PLR2004 - to the list
-        sys.exit(f"bench-app: sign-in was answered {status}")
-    # The message after the sign-in is shown, and with that gone from the cookie.
-    return fetch(port, "GET", "/", cookie=cookie)[2]
-
-
-def request_bytes(method: str, path: str, cookie: str = "", form: dict[str, str] | None = None) -> bytes:
-    """Write a request as a browser sends it."""
-    body = urlencode(form).encode() if form else b""
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "User-Agent: bench-app", "Accept: text/html"]
-    lines += [f"Cookie: {cookie}"] if cookie else []
-    if form:
-        lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
 def make_pages(baseline: int, bare_worker: int, app: int, worker: int) -> list[Page]:
     """Prepare what is measured."""
     bare = (baseline, bare_worker)
-    reader, writer = sign_in(app, "reader@example.com"), sign_in(app, "writer@example.com")
+    reader, writer = (sign_in(app, f"{who}@example.com", PASSWORD) for who in ("reader", "writer"))
     _, body, writer = fetch(app, "GET", "/notes/create/", cookie=writer)
     form = {"csrf_token": token_in(body), "name": "A note", "text": "A line.\n" * 20, "pad": "0"}
     return [

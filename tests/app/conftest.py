@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskCliRunner
 from jinja2 import FileSystemBytecodeCache
@@ -21,6 +22,7 @@ from notejam.mail_settings import MailKind, MailSettings
 from notejam.models import User
 from sqlalchemy import URL, make_url
 
+from tests.app.legacy_database import Import, Legacy
 from tests.app.mail_server import MailServer, run_mail_server
 from tests.app.postgres_server import PostgresServer, run_postgres
 from tests.app.serving import Start, servers
@@ -254,3 +256,18 @@ def start(app_folder: Path, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 def app_folder() -> Path:
     return Path(__file__).parents[2] / "app"
+
+
+@pytest.fixture
+def legacy(tmp_path: Path) -> Iterator[Legacy]:
+    made = Legacy(tmp_path / "legacy.db")
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def run_import(app: Flask, legacy: Legacy) -> Import:
+    def invoke(*options: str, dsn: str = legacy.dsn) -> Result:
+        return app.test_cli_runner().invoke(args=["notejam", "import-legacy", dsn, *options])
+
+    return invoke

@@ -38,7 +38,7 @@ THREADS = "8"
 NOTES = 20
 START_SECONDS = 60
 CALM = 1.0
-LIST, ONE_QUERY = "list of 20 notes", "one query"
+LIST, ONE_QUERY, HELLO = "list of 20 notes", "one query", "hello"
 AIM_OF_LIST, AIM_OF_TAIL, AIM_OF_MEMORY = 0.60, 4.0, 120
 
 
@@ -109,7 +109,7 @@ def make_pages(baseline: int, bare_worker: int, app: int, worker: int) -> list[P
     _, body, writer = fetch(app, "GET", "/notes/create/", cookie=writer)
     form = {"csrf_token": token_in(body), "name": "A note", "text": "A line.\n" * 20, "pad": "0"}
     return [
-        Page("hello", *bare, request_bytes("GET", "/hello")),
+        Page(HELLO, *bare, request_bytes("GET", "/hello")),
         Page(ONE_QUERY, *bare, request_bytes("GET", "/one-query")),
         Page(LIST, app, worker, request_bytes("GET", "/", reader)),
         Page("note", app, worker, request_bytes("GET", "/notes/1/", reader)),
@@ -201,7 +201,7 @@ def show(summary: dict[str, object]) -> Iterator[str]:
             f"{page['p50_ms']:>9.2f}{page['p99_ms']:>9.2f}{page['p99_of_p50']:>9.1f}"
         )
     yield f"worker: {memory['Rss']:.0f} MiB resident, {memory['Pss']:.0f} MiB its share"
-    tail = max(page["p99_of_p50"] for page in pages.values())
+    tail = max(page["p99_of_p50"] for name, page in pages.items() if name not in (HELLO, ONE_QUERY))
     # On a machine with nothing else to do the two are alike; else the better one may be luck.
     share = min(pages[LIST]["of_one_query"], pages[LIST]["of_one_query_by_processor"])
     for aim, value, met in (
@@ -210,7 +210,7 @@ def show(summary: dict[str, object]) -> Iterator[str]:
             f"{share:.0%}",
             share >= AIM_OF_LIST,
         ),
-        ("p99 below 4 times p50", f"{tail:.1f}", tail < AIM_OF_TAIL),
+        ("p99 of the app's pages below 4 times p50", f"{tail:.1f}", tail < AIM_OF_TAIL),
         ("worker below 120 MiB", f"{memory['Rss']:.0f} MiB", memory["Rss"] < AIM_OF_MEMORY),
     ):
         yield f"aim: {aim}: {value}, {'met' if met else 'not met'}"

@@ -50,7 +50,7 @@ class Exporter:
         self.port: int = self._listener.getsockname()[1]
         self.folder = _empty_folder(Path(tempfile.gettempdir()) / f"notejam-metrics-{self.port}")
         os.environ[FOLDER_VARIABLE] = str(self.folder)
-        values.ValueClass = values.MultiProcessValue(lambda: self.place)  # type: ignore[no-untyped-call]
+        values.ValueClass = values.MultiProcessValue(lambda: self.place)  # type: ignore[no-untyped-call] # untyped there
 
     @staticmethod
     def assign(worker: Worker, others: list[Worker]) -> None:
@@ -68,7 +68,7 @@ class Exporter:
 
     def end(self, worker: Worker) -> None:
         """Take out what a dead worker was busy with; called in the parent. What it has counted stays."""
-        multiprocess.mark_process_dead(  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(  # type: ignore[no-untyped-call] # untyped there
             worker.notejam_place, str(self.folder)
         )
 
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # untyped there
         encode, content_type = choose_encoder(self.headers.get("Accept", ""))
         body = encode(registry)
         self.send_response(200)

@@ -146,17 +146,22 @@ class SignUpForm(PostForm):
     )
 
 
-class SettingsForm(PostForm):
-    """Change the password."""
+class NewPasswordForm(PostForm):
+    """Choose a new password by the link of a mail."""
 
-    old_password = PasswordField(
-        "Old Password", PASSWORD_RULES, render_kw={"autocomplete": "current-password"}
-    )
     new_password = PasswordField("New Password", NEW_PASSWORD_RULES, render_kw=NEW_PASSWORD)
     repeat_new_password = PasswordField(
         "Repeat New Password",
         [*PASSWORD_RULES, EqualTo("new_password", "Your passwords don't match")],
         render_kw=NEW_PASSWORD,
+    )
+
+
+class SettingsForm(NewPasswordForm):
+    """Change the password: the new one, and the one before."""
+
+    old_password = PasswordField(
+        "Old Password", PASSWORD_RULES, render_kw={"autocomplete": "current-password"}
     )
 
 
@@ -164,17 +169,6 @@ class ForgotForm(PostForm):
     """Ask for a link to choose a new password."""
 
     email = EmailField("Email", EMAIL_RULES, render_kw={"autocomplete": "username"})
-
-
-class NewPasswordForm(PostForm):
-    """Choose a new password by such a link."""
-
-    new_password = PasswordField("New Password", NEW_PASSWORD_RULES, render_kw=NEW_PASSWORD)
-    repeat_new_password = PasswordField(
-        "Repeat New Password",
-        [*PASSWORD_RULES, EqualTo("new_password", "Your passwords don't match")],
-        render_kw=NEW_PASSWORD,
-    )
 
 
 class PadForm(PostForm):

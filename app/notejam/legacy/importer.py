@@ -183,7 +183,9 @@ class Importer:
         ]
         session.add_all([each for each in objects if each is not None])
         session.flush()
-        new = self._with_joined(outcomes, [None if each is None else each.id for each in objects])  # type: ignore[attr-defined]
+        # Users, pads and notes all have an id; what they share is only the base class of all tables.
+        ids = [None if each is None else each.id for each in objects]  # type: ignore[attr-defined]
+        new = self._with_joined(outcomes, ids)
         session.add_all(
             LegacyImport(
                 source=self.options.name,

@@ -17,7 +17,7 @@ from notejam.models import NOTE_NAME_MAX, NOTE_TEXT_MAX_BYTES, PAD_NAME_MAX
 Raw = Mapping[str, Any]
 UNTITLED = "Untitled"
 # No password has this for a hash.
-NO_PASSWORD = "!"  # noqa: S105
+NO_PASSWORD = "!"  # noqa: S105 - no hash is like it
 HASH_MAX = 255
 _NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _NOT_IN_A_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")

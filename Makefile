@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-faults bench-failover lint format requirements clean-cache
+.PHONY: help up down status test test-faults bench-failover lint format requirements bench-app clean-cache
 
 # A cluster and a registry of your own: make up CONTEXT=name REGISTRY=registry.example.com/notejam [ADDRESS=node]
 ifdef CONTEXT
@@ -48,6 +48,9 @@ format: ## Format the Python code
 
 requirements: ## Compile requirements/*.in and app/requirements.in to files with hashes
 	@python=$$(local/bootstrap.sh) && "$$python" -m local requirements
+
+bench-app: ## Measure the app beside bare Flask: one worker on one core (ARGS="--rounds 5")
+	@python=$$(local/bootstrap.sh) && PYTHONPATH=app exec "$$python" -m benchmarks.app $(ARGS)
 
 clean-cache: ## Remove what was built before; building it again takes 15 minutes
 	@$(local) clean-cache

@@ -15,10 +15,11 @@ from local.kindconfig import CERTS_FOLDER, hosts_toml, kind_config
 from local.machine import CGROUP_V2_MARK
 from local.node import METRICS_SERVER
 from local.settings import NODE_COUNT, NODE_PORTS
-from local.state import ClusterFacts, count_ready
+from local.state import ClusterFacts, count_ready, list_unsettled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from local.engine import Engine
     from local.settings import Settings
@@ -30,9 +31,10 @@ PUBLISHED_METRICS_SERVER = (
     "@sha256:b2d2efaf5ac3b366ed0f839d2412a2c4279d4fc2a2a733f12c52133faed36c41"
 )
 _ADDONS = "notejam-addons"
-_LABEL = "io.x-k8s.kind.cluster"
+KIND_LABEL = "io.x-k8s.kind.cluster"
 _HALF_MADE = "cluster-half-made"
 _WAKE_SECONDS = 75
+_SETTLE_SECONDS = 180
 
 
 class Cluster:
@@ -47,7 +49,7 @@ class Cluster:
 
     def observe(self) -> ClusterFacts:
         """Look at the containers and at the API; short timeouts, since a dead one never answers."""
-        found = self.engine.containers(f"{_LABEL}={self.settings.cluster}")
+        found = self.engine.containers(f"{KIND_LABEL}={self.settings.cluster}")
         alive = sum(is_alive(container) for container in found)
         half_made = (self.settings.state / _HALF_MADE).exists()
         if not found or alive < len(found) or half_made:
@@ -91,14 +93,32 @@ class Cluster:
         self.engine.remove(*self.node_names())
         (self.settings.state / _HALF_MADE).unlink(missing_ok=True)
 
-    def start(self) -> None:
-        """Start containers that do not run, after making the engine forget what a reboot made untrue."""
-        for container in self.engine.containers(f"{_LABEL}={self.settings.cluster}"):
+    def start(self) -> list[str]:
+        """Start the nodes that do not run, after making the engine forget what a reboot made untrue."""
+        started = []
+        for container in self.engine.containers(f"{KIND_LABEL}={self.settings.cluster}"):
             if not is_alive(container):
                 name = container["Name"].lstrip("/")
                 if container.get("State", {}).get("Running"):
                     self.engine.works("kill", name)
                 self.engine.run("start", name, timeout=60)
+                started.append(name)
+        return started
+
+    def wait_settled(
+        self, nodes: Sequence[str], since: datetime, seconds: float = _SETTLE_SECONDS
+    ) -> list[str]:
+        """Wait until the pods of woken nodes run anew and are ready; return those that are not."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                pods = json.loads(self.kubectl("get", "pods", "--all-namespaces", "-o", "json"))
+                left = list_unsettled(pods, nodes, since)
+            except (CommandError, ValueError):
+                left = ["the API server does not answer"]
+            if not left or time.monotonic() > end:
+                return left
+            time.sleep(1)
 
     def wait_ready(self, seconds: float = _WAKE_SECONDS) -> bool:
         """Wait until every node is Ready; False when that takes too long."""
@@ -118,7 +138,7 @@ class Cluster:
 
     def is_outdated(self, tag: Callable[[], str]) -> bool:
         """Whether the nodes were made from another image of ours than the one that would be made now."""
-        found = self.engine.containers(f"{_LABEL}={self.settings.cluster}")[:1]
+        found = self.engine.containers(f"{KIND_LABEL}={self.settings.cluster}")[:1]
         name = str(found[0].get("ImageName") or found[0].get("Config", {}).get("Image", "")) if found else ""
         return name.startswith("localhost/notejam/node:") and name != tag()
 
@@ -132,7 +152,7 @@ class Cluster:
 
     def node_names(self) -> list[str]:
         """Names of the nodes' containers."""
-        return self.engine.names(f"{_LABEL}={self.settings.cluster}")
+        return self.engine.names(f"{KIND_LABEL}={self.settings.cluster}")
 
     def registry_is_known(self, address: str) -> bool:
         """Whether every node knows where the registry is."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from local.base import FAMILIAR_NAME
+from local.cluster import KIND_LABEL
 from local.registry import NETWORK
 from local.settings import DEFAULT_CLUSTER, STAGES
 from local.steps import FunctionStep, Step, Verdict
@@ -89,6 +91,8 @@ class Down:
         return f"removed {NETWORK}"
 
     def _look_images(self) -> Verdict:
+        if self.shop.engine.names(KIND_LABEL):  # not ours: that was removed two steps ago
+            return Verdict(is_done=True, reason="kept: a cluster on this machine may need them")
         names = find_images(self.shop.engine, (_OURS, f"{self.settings.registry}/"))
         return Verdict(is_done=not names, reason=f"{len(names)} images" if names else "there are none")
 
@@ -99,9 +103,9 @@ class Down:
         names = find_images(engine, (_OURS, f"{self.settings.registry}/"))
         if engine.has_image(FAMILIAR_NAME) and engine.layers(FAMILIAR_NAME)[0] in layers:
             names.append(FAMILIAR_NAME)
-        engine.run("rmi", "-f", *names)
+        count = engine.remove_images(*names)
         left = engine.remove_leftovers(layers)
-        return f"removed {len(names)} images, and {left} stages of their builds"
+        return f"removed {count} images, and {left} stages of their builds"
 
     def _look_state(self) -> Verdict:
         exists = self.settings.state.exists()
@@ -111,6 +115,8 @@ class Down:
         state = self.settings.state
         if self.settings.cluster != DEFAULT_CLUSTER or not (state / "clusters").exists():
             shutil.rmtree(state)
+            with suppress(OSError):  # others are still there
+                state.parent.rmdir()
             return f"removed {state}"
         for path in state.iterdir():  # another cluster of this checkout still has its state here
             if path.name not in ("clusters", "bin"):

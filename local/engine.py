@@ -97,16 +97,27 @@ class Engine:
         if not layers or self.name != "podman":  # Docker keeps such stages in the cache of its builder
             return 0
         removed = 0
-        for _ in range(3):  # removing one uncovers its parent
+        while True:  # removing one uncovers its parent
             words = ("images", "-a", "-q", "--no-trunc", "--filter", "dangling=true")
-            for identity in self.run(*words).split():
-                try:
-                    if layers.intersection(self.layers(identity)[:1]):
-                        self.run("rmi", "-f", identity)
-                        removed += 1
-                except CommandError:
-                    continue  # went with another one
-        return removed
+            now = self.remove_images(
+                *(name for name in self.run(*words).split() if self._is_upon(name, layers))
+            )
+            if not now:
+                return removed
+            removed += now
+
+    def _is_upon(self, image: str, layers: set[str]) -> bool:
+        try:
+            return bool(layers.intersection(self.layers(image)[:1]))
+        except CommandError:
+            return False  # went with another one
+
+    def remove_images(self, *names: str) -> int:
+        """Remove images and return how many went; one that a container uses stays.
+
+        Never by force: podman's force removes the containers of an image, too, running or not.
+        """
+        return sum(self.works("rmi", name, timeout=120) for name in names)
 
     def inspect(self, name: str) -> dict[str, Any]:
         """Return what the engine knows of a container; empty for one that does not exist."""

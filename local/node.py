@@ -125,7 +125,7 @@ class NodeImage:
         shutil.rmtree(work)
         self.engine.save(out / "node.tar", tag)
         layers = set(self.engine.layers(bookworm))
-        self.engine.run("rmi", "-f", raw, _NETBASE, *names, bookworm)
+        self.engine.remove_images(raw, _NETBASE, *names, bookworm)
         self.engine.remove_leftovers(layers)
 
     def _system_images(

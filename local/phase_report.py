@@ -34,5 +34,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for note in filter(None, os.environ.get(NOTES, "").splitlines()):
         terminalreporter.write_line(note)
     for phase, seconds in _SECONDS.items():
-        terminalreporter.write_line(f"{phase:<10} {describe_seconds(seconds)} {_COUNTS[phase]} tests")
+        # Where several processes share the tests, their times add up to more than the clock's.
+        terminalreporter.write_line(f"{phase:<10} {describe_seconds(seconds)} for {_COUNTS[phase]} tests")
     terminalreporter.write_line(f"pytest     {describe_seconds(time.monotonic() - _STARTED)} in all")

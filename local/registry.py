@@ -52,7 +52,7 @@ class Registry:
         """Make the container anew; what was pushed is in a volume and stays."""
         name = self.settings.registry_name
         self.engine.remove(name)
-        check_port_free(self.settings.registry_port, "the registry", "NOTEJAM_REGISTRY_PORT=5002")
+        self.check_port()
         image, why = self._image(base)
         config = FOLDER / "config.yml"
         words = [
@@ -68,6 +68,11 @@ class Registry:
                 raise LocalError("the registry does not answer", f"see why: {self.engine.name} logs {name}")
             time.sleep(0.3)
         return why
+
+    def check_port(self) -> None:
+        """Stop where somebody else has its port."""
+        if not self.runs():
+            check_port_free(self.settings.registry_port, "the registry", "NOTEJAM_REGISTRY_PORT=5002")
 
     def remove(self) -> None:
         """Remove the container and everything that was pushed to it."""

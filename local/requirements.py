@@ -10,19 +10,22 @@ from local.errors import CommandError
 if TYPE_CHECKING:
     from local.workshop import Workshop
 
-# Folder to work in, the list, the file, and the Python that it must fit.
-LISTS = (("app", "requirements.in", "requirements.txt"), (".", "requirements/dev.in", "requirements/dev.txt"))
+# Folder to work in, the lists, and the file.
+LISTS = (
+    ("app", ("requirements.in",), "requirements.txt"),
+    (".", ("pyproject.toml", "requirements/dev.in"), "requirements/dev.txt"),
+)
 _PYTHON = "3.11"
 
 
 def compile_requirements(shop: Workshop, *, upgrade: bool) -> list[str]:
     """Compile all lists; without an upgrade, what is pinned stays where the list still allows it."""
     index = find_index(shop)
-    for folder, source, target in LISTS:
+    for folder, sources, target in LISTS:
         words = ["--generate-hashes", "--no-header", "--universal", "--python-version", _PYTHON, "-q"]
         words += ["--upgrade"] if upgrade else []
         words += ["--no-emit-index-url", *(["--index-url", index] if index else [])]
-        command = (sys.executable, "-m", "uv", "pip", "compile", source, *words, "-o", target)
+        command = (sys.executable, "-m", "uv", "pip", "compile", *sources, *words, "-o", target)
         shop.shell.run(*command, cwd=shop.settings.root / folder, env={"UV_NATIVE_TLS": "1"}, timeout=300)
     return [target if folder == "." else f"{folder}/{target}" for folder, _, target in LISTS]
 

@@ -34,6 +34,8 @@ class Settings:
     named_address: str = ""
     engine: str = ""
     debian_mirror: str = ""
+    strict: bool = False
+    """A cluster that has died or comes from an older recipe is made anew, and what is in it is lost."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -109,6 +111,7 @@ def read_settings(environment: Mapping[str, str], root: Path) -> Settings:
         named_address=environment.get("NOTEJAM_ADDRESS", "").rstrip("/"),
         engine=environment.get("NOTEJAM_ENGINE", ""),
         debian_mirror=environment.get("DEBIAN_MIRROR", ""),
+        strict=environment.get("NOTEJAM_STRICT", "") not in ("", "0"),
         environment=dict(environment),
     )
     if settings.engine not in ("", "docker", "podman"):

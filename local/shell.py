@@ -126,7 +126,7 @@ class Shell:
         def read(line: str) -> None:
             for lines in into:
                 lines.append(line)
-            if line.strip():
+            if any(character.isalnum() for character in line):  # a lone brace tells nobody anything
                 self.last_line = line.strip()
             self._note(line.rstrip("\n"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from functools import partial
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from local.workshop import Workshop
 
+# One cluster serves them all.
+MOST_WORKERS = 4
 PHASES: Mapping[str, tuple[str, ...]] = {
     "static": (),
     "unit": ("unit", "flow"),
@@ -34,6 +37,7 @@ NEED_CLUSTER = {"cluster", "faults"}
 PACKAGES = {
     "shellcheck": "shellcheck",
     "docker-registry": "docker-registry",
+    "chromium": "chromium",
     "/usr/lib/postgresql": "postgresql",
 }
 
@@ -69,9 +73,11 @@ def run_tests(shop: Workshop, phases: str, pytest_words: Sequence[str]) -> int:
             notes.append(f"make up    {describe_seconds(time.monotonic() - begun)}")
     folders = list(dict.fromkeys(f"tests/{folder}" for phase in wanted for folder in PHASES[phase]))
     existing = [folder for folder in folders if (shop.settings.root / folder).is_dir()]
+    more = _postgres_image(shop) if "app" in wanted and "cluster" in wanted else {}
+    workers = _workers() if not pytest_words else []
     if existing:
         shop.console.line(f"== pytest {' '.join(existing)}")
-        code = _pytest(shop, [*existing, *pytest_words], notes)
+        code = _pytest(shop, [*workers, *existing, *pytest_words], notes, more)
     else:
         for note in notes:
             shop.console.line(note)
@@ -103,8 +109,25 @@ def _static(shop: Workshop, notes: list[str]) -> list[str]:
     return failed
 
 
-def _pytest(shop: Workshop, words: Sequence[str], notes: Sequence[str]) -> int:
+def _postgres_image(shop: Workshop) -> dict[str, str]:
+    """Name the database's image in the local registry, for the app's tests to run on."""
+    if shop.settings.named_registry:
+        return {}
+    image = f"{shop.settings.registry}/postgres:{shop.image_makers['postgres'].version()}"
+    return {"NOTEJAM_POSTGRES_IMAGE": image, "NOTEJAM_ENGINE": shop.engine.name}
+
+
+def _workers() -> list[str]:
+    """Share the tests among processes: whole files, since what takes long to make is made once a file.
+
+    Those that take longest begin first, see tests/conftest.py.
+    """
+    count = min(os.cpu_count() or 1, MOST_WORKERS)
+    return ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder"] if count > 1 else []
+
+
+def _pytest(shop: Workshop, words: Sequence[str], notes: Sequence[str], more: Mapping[str, str]) -> int:
     """Become pytest, with the terminal to itself, and return its exit code."""
-    environment = {**shop.environment, NOTES: "\n".join(notes), "NOTEJAM_HELMS": "helm:helm3"}
+    environment = {**shop.environment, **more, NOTES: "\n".join(notes), "NOTEJAM_HELMS": "helm:helm3"}
     command = [sys.executable, "-m", "pytest", "-p", "local.phase_report", *words]
     return shop.shell.run_attached(*command, cwd=shop.settings.root, env=environment)

@@ -13,10 +13,10 @@ from local.images import CHARTS, IMAGES, POSTGRES
 from local.machine import INOTIFY, INOTIFY_NEEDED, PODMAN
 from local.packaging import bundle_version, chart_version
 from local.settings import NODE_COUNT, STAGES
-from local.state import Action, Decision, decide
+from local.state import Action, Decision
 from local.steps import FunctionStep, Step, Verdict
 from local.tools import FOR_NAMED_CLUSTER, FOR_UP
-from local.wake import bring_up_cluster
+from local.wake import bring_up_cluster, decide_cluster
 
 if TYPE_CHECKING:
     from local.workshop import Workshop
@@ -133,8 +133,11 @@ class Up:
         return self._look_named().reason
 
     def _look_node(self) -> Verdict:
-        decision = self._decision = decide(self.shop.cluster.observe())
+        decision = self._decision = decide_cluster(self.shop)
         if decision.action in (Action.CREATE, Action.RECREATE):
+            if decision.action is Action.CREATE:  # before the node image, whose making may take long
+                self.shop.cluster.check_ports()
+                self.shop.registry.check_port()
             return Verdict(is_done=False, reason="needed for a new cluster")
         return Verdict(is_done=True, reason="not needed: the cluster exists")
 
@@ -143,11 +146,9 @@ class Up:
         return why
 
     def _look_cluster(self) -> Verdict:
-        decision = self._decision or decide(self.shop.cluster.observe())
+        decision = self._decision or decide_cluster(self.shop)
         if decision.action is not Action.KEEP:
             return Verdict(is_done=False, reason=decision.reason)
-        if self.shop.cluster.is_outdated(self.shop.node_image.tag):
-            self.shop.console.note("its nodes are of an older image; a new one: make down, then make up")
         return Verdict(is_done=True, reason=f"kind-{self.settings.cluster}: {decision.reason}")
 
     def _run_cluster(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from local.errors import CommandError
 from local.node import PUBLISHED_NODE
-from local.state import Action, decide
+from local.state import Action, Decision, decide
 
 if TYPE_CHECKING:
     from local.workshop import Workshop
@@ -14,19 +16,34 @@ if TYPE_CHECKING:
 _READY_SECONDS = 180
 
 
+def decide_cluster(shop: Workshop) -> Decision:
+    """Look at the cluster and decide what to do about it."""
+    facts = shop.cluster.observe()
+    if facts.containers:
+        facts = replace(facts, outdated=shop.cluster.is_outdated(shop.node_image.tag))
+    decision = decide(facts, strict=shop.settings.strict)
+    if decision.action is Action.KEEP and facts.outdated:
+        shop.console.note("its nodes were made from an older recipe; for new ones: make down, then make up")
+    return decision
+
+
 def bring_up_cluster(shop: Workshop) -> str:
     """Do what the state of the cluster asks for, ending with every node Ready."""
     cluster = shop.cluster
-    decision = decide(cluster.observe())
+    decision = decide_cluster(shop)
     told = "made"
     if decision.action is Action.WAIT and _is_ready(shop):
         return "every node is Ready again"
     if decision.action is Action.START:
         shop.console.note("starting the nodes that do not run")
         try:
-            cluster.start()
+            # Kubernetes tells times in whole seconds.
+            since = datetime.now(UTC).replace(microsecond=0)
+            nodes = cluster.start()
             if _is_ready(shop):
-                return "woken, with everything in it"
+                shop.console.note("waiting for its pods to start again")
+                left = cluster.wait_settled(nodes, since)
+                return f"woken; not ready yet: {', '.join(left)}" if left else "woken, with everything in it"
         except CommandError as error:
             shop.console.note(f"they cannot be started: {error}")
     if decision.action is not Action.CREATE:

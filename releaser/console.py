@@ -115,7 +115,7 @@ class Console:
         for row in rows:
             verified = f"{describe_age(now - row.verified)} ago" if row.verified else "-"
             releases = "\n".join(f"{name} {text}" for name, text in row.releases.items()) or "-"
-            health = Text(row.health, "green" if row.is_healthy else "red")
+            health = Text(row.health.replace("; ", "\n"), "green" if row.is_healthy else "red")
             table.add_row(row.stage, row.version or "-", verified, releases, health, row.url or "-")
         self._table(table)
         for note in notes:

@@ -11,6 +11,16 @@ import pytest
 
 FREE = ("cluster", "charts", "app")
 """Folders whose tests are about programs that run: all of them may start processes."""
+LONG = ("cluster/test_promotion.py", "cluster")
+"""Where several processes share the tests, these begin first: the longest one decides when all are done."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the tests of a worker process; each file stays together."""
+    if hasattr(config, "workerinput"):
+        items.sort(
+            key=lambda item: next((at for at, part in enumerate(LONG) if part in item.nodeid), len(LONG))
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,25 @@ import os
 
 from flask import Flask
 
-from notejam import accounts, commands, dates, errors, health, logs, notes, security, static_files
+from notejam import (
+    accounts,
+    addresses,
+    admin,
+    commands,
+    dates,
+    errors,
+    health,
+    mail,
+    metrics,
+    notes,
+    pads,
+    recovery,
+    replicas,
+    security,
+    static_files,
+    tracing,
+    watching,
+)
 from notejam.config import Settings
 from notejam.dates import Clock
 from notejam.db import db as database
@@ -27,6 +45,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     app = Flask(__name__, static_folder=None)
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
+        SECRET_KEY_FALLBACKS=list(settings.secret_key_fallbacks),
+        # The last one signs, all are believed: a form that is open while the key changes can be sent.
+        WTF_CSRF_SECRET_KEY=[*settings.secret_key_fallbacks, settings.secret_key],
         MAX_CONTENT_LENGTH=MAX_BODY,
         MAX_FORM_MEMORY_SIZE=MAX_BODY,
         SESSION_COOKIE_HTTPONLY=True,
@@ -42,13 +63,19 @@ def create_app(settings: Settings | None = None, *, clock: Clock = dates.utc_now
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions["notejam.settings"] = settings
     database.init_app(app, settings)
+    replicas.init_app(app, settings)
+    metrics.init_app(app, settings)
+    tracing.init_app(app, settings)
+    watching.init_app(app)
     dates.init_app(app, settings.timezone, clock)
-    logs.init_app(app)
-    security.init_app(app)
+    security.init_app(app, settings)
+    mail.init_app(app, settings)
     errors.init_app(app)
     static_files.init_app(app)
+    addresses.init_app(app)
     app.register_blueprint(health.blueprint)
-    app.register_blueprint(accounts.blueprint)
-    app.register_blueprint(notes.blueprint)
+    for blueprint in (accounts.blueprint, recovery.blueprint, notes.blueprint, pads.blueprint):
+        app.register_blueprint(blueprint)
     app.cli.add_command(commands.database)
+    app.cli.add_command(admin.administration)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 from alembic import command
@@ -10,7 +11,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from notejam import schema
+from notejam import contracts, schema
 from notejam.db import db
 
 RETRY_SECONDS = 1.0
@@ -33,7 +34,7 @@ def upgrade(wait: int, revision: str) -> None:
         _wait_for(db.engine, deadline=time.monotonic() + wait)
         click.echo(schema.upgrade(db.engine, revision))
     except SQLAlchemyError as error:
-        raise click.ClickException(_explain(error)) from error
+        raise click.ClickException(explain(error)) from error
 
 
 @database.command()
@@ -44,8 +45,19 @@ def current() -> None:
         with db.engine.connect() as connection:
             state = schema.state_of(connection)
     except SQLAlchemyError as error:
-        raise click.ClickException(_explain(error)) from error
+        raise click.ClickException(explain(error)) from error
     click.echo(f"{state.value} (this code needs revision {schema.needed_revision()})")
+
+
+@database.command()
+def check() -> None:
+    """Check that no migration takes away what an older release uses, unless it says from when on it may."""
+    problems = [
+        line for script in schema.pending(None) for line in contracts.check_migration(Path(script.path))
+    ]
+    if problems:
+        raise click.ClickException("\n".join(problems))
+    click.echo("No migration takes anything away before its time.")
 
 
 @database.command()
@@ -77,7 +89,7 @@ def _wait_for(engine: Engine, *, deadline: float) -> None:
             return
 
 
-def _explain(error: SQLAlchemyError) -> str:
+def explain(error: SQLAlchemyError) -> str:
     """Say what the database said, without the statement and its values."""
     reason = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error)
     return f"the database refused: {reason}"

@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from flask import Flask, current_app, g
-from sqlalchemy import URL, DateTime, Dialect, Engine, create_engine, event, exc
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from flask import Flask, current_app, g, has_request_context, request
+from sqlalchemy import DateTime, Dialect, Engine, exc
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import String, TypeDecorator
 
 from notejam.config import Settings
-
-# What libpq is told, unless the address itself says otherwise: give up on a server that does not answer,
-# notice one that has gone (a failed primary sends no goodbye), and never take a replica for the primary.
-POSTGRES_DEFAULTS = {
-    "connect_timeout": "5",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "6000",
-    "target_session_attrs": "read-write",
-    "application_name": "notejam",
-}
-STATEMENT_TIMEOUT = "20s"  # below gunicorn's graceful_timeout, so that a stuck query cannot outlast a drain
-READ_ONLY_TRANSACTION = "25006"
-
-
-def make_engine(url: URL, *, pool_size: int, statement_timeout: str = STATEMENT_TIMEOUT) -> Engine:
-    """Make the engine. It connects at first use, so an app starts without its database."""
-    if url.get_backend_name() == "sqlite":
-        engine = create_engine(url)
-        event.listen(engine, "connect", _prepare_sqlite)
-        return engine
-    defaults = {name: value for name, value in POSTGRES_DEFAULTS.items() if name not in url.query}
-    if "options" not in url.query:
-        defaults["options"] = f"-c statement_timeout={statement_timeout}"
-    return create_engine(
-        url,
-        connect_args=defaults,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=5,
-        pool_recycle=1800,
-        pool_pre_ping=True,
-    )
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    sqlite = cast("sqlite3.Connection", connection)
-    sqlite.create_function("notejam_lower", 1, str.lower, deterministic=True)
-    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "busy_timeout=5000"):
-        sqlite.execute(f"PRAGMA {pragma}")
+from notejam.engine import make_engine, with_transactions
+from notejam.patience import Patience
+from notejam.schema import APPLICATION_NAME, needed_revision
 
 
 class Database:
@@ -66,23 +25,37 @@ class Database:
 
     def init_app(self, app: Flask, settings: Settings) -> None:
         """Give the app its engine."""
-        app.extensions["notejam.engine"] = make_engine(settings.database_url, pool_size=settings.threads)
+        app.extensions["notejam.engine"] = make_engine(
+            settings.database_url,
+            pool_size=settings.threads,
+            application_name=f"{APPLICATION_NAME} {needed_revision()}",
+            patience=Patience(settings.database_wait_seconds, threads=settings.threads),
+            autocommit=True,
+        )
+        app.extensions["notejam.transactions"] = with_transactions(app.extensions["notejam.engine"])
         app.teardown_appcontext(self._close)
 
     @property
     def engine(self) -> Engine:
-        """The engine of the current app."""
-        return cast("Engine", current_app.extensions["notejam.engine"])
+        """The engine of the current app. What is done with a connection of it is one transaction."""
+        return cast("Engine", current_app.extensions["notejam.transactions"])
 
     @property
     def session(self) -> Session:
         """The session of the current request, begun at first use.
 
-        Objects stay readable after a commit: a page may speak of what has just been deleted.
+        Objects stay readable after a commit: a page may speak of what has just been deleted. A page that only
+        shows something does without transactions.
         """
         if "database_session" not in g:
-            g.database_session = Session(self.engine, expire_on_commit=False)
+            shows = has_request_context() and request.method in {"GET", "HEAD"}
+            engine = current_app.extensions["notejam.engine"] if shows else self.engine
+            g.database_session = Session(engine, expire_on_commit=False)
         return cast("Session", g.database_session)
+
+    def forget(self) -> None:
+        """Begin anew with another connection; what was loaded before is not to be used."""
+        self._close(None)
 
     @staticmethod
     def _close(_: BaseException | None) -> None:
@@ -94,18 +67,6 @@ class Database:
 
 
 db = Database()
-
-
-def is_unavailable(error: exc.SQLAlchemyError) -> bool:
-    """Tell "the database is away, try again" (a failover, a restart) from a fault of the app.
-
-    During a switchover a connection may outlive its server's role and meet a read-only transaction.
-    """
-    if isinstance(error, (exc.OperationalError, exc.TimeoutError)):
-        return True
-    if not isinstance(error, exc.DBAPIError):
-        return False
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == READ_ONLY_TRANSACTION
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -6,7 +6,8 @@ Values are kept as they were typed: never trimmed, never cut.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 from flask import request
@@ -15,7 +16,7 @@ from wtforms import EmailField, Field, Form, PasswordField, SelectField, StringF
 from wtforms.validators import EqualTo, StopValidation
 
 from notejam import passwords
-from notejam.models import EMAIL_MAX, NOTE_NAME_MAX, NOTE_TEXT_MAX_BYTES, Pad
+from notejam.models import EMAIL_MAX, NOTE_NAME_MAX, NOTE_TEXT_MAX_BYTES, PAD_NAME_MAX, Note, OwnPad
 
 NO_PAD = "0"
 
@@ -90,7 +91,19 @@ def check_new_password(form: Form, field: Field) -> None:  # noqa: ARG001 - WTFo
 
 EMAIL_RULES = (Required(), AtMost(EMAIL_MAX), check_email)
 PASSWORD_RULES = (Required(), AtMost(passwords.LONGEST), PlainText())
+NEW_PASSWORD_RULES = (*PASSWORD_RULES, check_new_password)
+NEW_PASSWORD = {"autocomplete": "new-password"}
 NAME_AUTOCOMPLETE = {"autocomplete": "off"}
+
+
+def problem_with(value: str, rules: Iterable[Callable[..., None]]) -> str | None:
+    """Hold a value that comes from no form to the rules of one; say what is wrong with it."""
+    try:
+        for rule in rules:
+            rule(None, SimpleNamespace(data=value))
+    except StopValidation as error:
+        return str(error)
+    return None
 
 
 def text_of(field: StringField) -> str:
@@ -125,14 +138,48 @@ class SignUpForm(PostForm):
     """Open an account."""
 
     email = EmailField("Email", EMAIL_RULES, render_kw={"autocomplete": "username"})
-    password = PasswordField(
-        "Password", [*PASSWORD_RULES, check_new_password], render_kw={"autocomplete": "new-password"}
-    )
+    password = PasswordField("Password", NEW_PASSWORD_RULES, render_kw=NEW_PASSWORD)
     repeat_password = PasswordField(
         "Repeat Password",
         [*PASSWORD_RULES, EqualTo("password", "Your passwords do not match")],
-        render_kw={"autocomplete": "new-password"},
+        render_kw=NEW_PASSWORD,
     )
+
+
+class NewPasswordForm(PostForm):
+    """Choose a new password by the link of a mail."""
+
+    new_password = PasswordField("New Password", NEW_PASSWORD_RULES, render_kw=NEW_PASSWORD)
+    repeat_new_password = PasswordField(
+        "Repeat New Password",
+        [*PASSWORD_RULES, EqualTo("new_password", "Your passwords don't match")],
+        render_kw=NEW_PASSWORD,
+    )
+
+
+class SettingsForm(NewPasswordForm):
+    """Change the password: the new one, and the one before."""
+
+    old_password = PasswordField(
+        "Old Password", PASSWORD_RULES, render_kw={"autocomplete": "current-password"}
+    )
+
+
+class ForgotForm(PostForm):
+    """Ask for a link to choose a new password."""
+
+    email = EmailField("Email", EMAIL_RULES, render_kw={"autocomplete": "username"})
+
+
+class PadForm(PostForm):
+    """Name a pad."""
+
+    name = StringField("Name", [Required(), AtMost(PAD_NAME_MAX), PlainText()], render_kw=NAME_AUTOCOMPLETE)
+
+    def show(self, pad: OwnPad) -> None:
+        """Fill in what is stored, on a form that is not filled yet."""
+        if request.method != "POST":
+            self.name.data = pad.name
 
 
 class NoteForm(PostForm):
@@ -144,11 +191,16 @@ class NoteForm(PostForm):
     )
     pad = SelectField("Pad", coerce=str)
 
-    def offer_pads(self, pads: Iterable[Pad], chosen: str | None = None) -> None:
+    def offer_pads(self, pads: Iterable[OwnPad], chosen: str | None = None) -> None:
         """Offer these pads, and on a form that is not filled yet choose one of them."""
         self.pad.choices = [(NO_PAD, "-" * 9), *((str(pad.id), pad.name) for pad in pads)]
         if request.method != "POST":
             self.pad.data = chosen
+
+    def show(self, note: Note) -> None:
+        """Fill in what is stored, on a form that is not filled yet."""
+        if request.method != "POST":
+            self.name.data, self.text.data = note.name, note.text
 
     @property
     def pad_id(self) -> int | None:

@@ -11,6 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from notejam import schema
 from notejam.config import Settings
 from notejam.db import db
+from notejam.logs import reason_of
+from notejam.patience import impatience
 
 blueprint = Blueprint("health", __name__)
 
@@ -28,10 +30,10 @@ def ready() -> ResponseReturnValue:
     A schema ahead of the code is ready: during a rollout the old pods go on serving after the migration.
     """
     try:
-        with db.engine.connect() as connection:
+        with impatience(), db.engine.connect() as connection:
             state = schema.state_of(connection)
-    except SQLAlchemyError:
-        current_app.logger.warning("not ready: the database does not answer", exc_info=True)
+    except SQLAlchemyError as error:
+        current_app.logger.warning("not ready: the database does not answer: %s", reason_of(error))
         checks = {"database": "unreachable", "schema": "unknown"}
     else:
         checks = {"database": "ok", "schema": state.value}

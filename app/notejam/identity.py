@@ -1,32 +1,64 @@
-"""Who is asking: the account behind the session cookie."""
+"""Who is asking: the account behind the session cookie.
+
+The cookie names the account, the account's key at the time, and the session itself. A new key (with a new
+password) ends every session of the account; signing out ends one, wherever its cookie was copied to.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import cast
 
 from flask import Flask, current_app, g, session
+from sqlalchemy import bindparam, exists, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from notejam.dates import now
 from notejam.db import db
-from notejam.models import User
+from notejam.engine import is_unavailable
+from notejam.models import EndedSession, User, random_key
+from notejam.writes import insert, sweep
 
 USER_ID = "user"
-FINGERPRINT = "fingerprint"
+USER_KEY = "key"
+SESSION_ID = "id"
+
+# Made once: every page asks for this.
+_OWNER_OF_SESSION = select(User).where(
+    User.id == bindparam("user"),
+    User.session_key == bindparam("key"),
+    ~exists().where(EndedSession.id == bindparam("session")),
+)
 
 
 def sign_in(user: User) -> None:
     """Begin a session of this person. Nothing of the visitor's session before goes on into it."""
+    if user.session_key is None:
+        raise ValueError("an account without a key can have no session")
     session.clear()
     session[USER_ID] = user.id
-    session[FINGERPRINT] = _fingerprint(user)
+    session[USER_KEY] = user.session_key
+    session[SESSION_ID] = random_key()
     g.signed_in_user = user
 
 
 def sign_out() -> None:
-    """End the session."""
+    """End the session, and with it every copy of its cookie."""
+    session_id = session.get(SESSION_ID)
     session.clear()
     g.signed_in_user = None
+    if isinstance(session_id, str):
+        try:
+            _end(session_id)
+        except SQLAlchemyError as error:
+            # The browser forgets its cookie all the same: a person must be able to leave.
+            if not is_unavailable(error):
+                raise
+            current_app.logger.warning("a session could not be ended", exc_info=error)
+
+
+def forget() -> None:
+    """Look the person up anew when somebody asks."""
+    g.pop("signed_in_user", None)
 
 
 def current_user() -> User | None:
@@ -45,19 +77,18 @@ def signed_in_user() -> User:
 
 
 def _load() -> User | None:
-    user_id = session.get(USER_ID)
-    if not isinstance(user_id, int):
+    user_id, key, session_id = (session.get(name) for name in (USER_ID, USER_KEY, SESSION_ID))
+    if not isinstance(user_id, int) or not isinstance(key, str) or not isinstance(session_id, str):
         return None
-    user = db.session.get(User, user_id)
-    if user is None or not hmac.compare_digest(_fingerprint(user), str(session.get(FINGERPRINT))):
-        return None
-    return user
+    return db.session.scalar(_OWNER_OF_SESSION, {"user": user_id, "key": key, "session": session_id})
 
 
-def _fingerprint(user: User) -> str:
-    """Tie a session to the password it began with: a change of password ends all the others."""
-    key = cast("str", current_app.secret_key).encode()
-    return hmac.new(key, f"session {user.id} {user.password}".encode(), hashlib.sha256).hexdigest()[:32]
+def _end(session_id: str) -> None:
+    instant = now()
+    ended = {"id": session_id, "expires_at": instant + current_app.permanent_session_lifetime}
+    db.session.execute(insert(EndedSession).values(ended).on_conflict_do_nothing())
+    sweep(EndedSession, instant)
+    db.session.commit()
 
 
 def init_app(app: Flask) -> None:

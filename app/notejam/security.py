@@ -9,9 +9,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from flask import Flask, Response, current_app, flash, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped] # ships no types
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
-from notejam import identity
+from notejam import hosts, identity
 from notejam.config import Settings
 
 # Every page that is not listed here is for signed-in people only.
@@ -23,6 +24,8 @@ PUBLIC = frozenset(
         "health.live",
         "health.ready",
         "health.version",
+        "recovery.forgot_password",
+        "recovery.reset_password",
         "static",
     }
 )
@@ -78,16 +81,18 @@ def is_prefetch() -> bool:
 
 
 def _is_own_origin(address: str) -> bool:
-    settings = cast("Settings", current_app.extensions["notejam.settings"])
     try:
         parts = urlsplit(address)
     except ValueError:
         return False
-    return f"{parts.scheme}://{parts.netloc}" in {request.host_url.rstrip("/"), settings.external_url}
+    return f"{parts.scheme}://{parts.netloc}" in {request.host_url.rstrip("/"), _settings().external_url}
 
 
 def guard() -> AnyResponse | None:
-    """Run before every page: first who is asking, then whether the form is ours."""
+    """Run before every page: which site is asked for, who is asking, and whether the form is ours."""
+    # Probes come to the address of a pod.
+    if request.blueprint != "health" and not hosts.is_allowed(request.host, _settings()):
+        raise hosts.HostRefusedError
     if request.endpoint is None:
         return None  # no such page: the 404 or 405 follows
     if request.endpoint not in PUBLIC and identity.current_user() is None:
@@ -123,10 +128,12 @@ def is_own_path(target: str) -> bool:
 
 def add_headers(response: Response) -> Response:
     """Run after every page."""
+    # Looked up once: each look-up goes through all of them.
+    there = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - not a dict
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    settings = cast("Settings", current_app.extensions["notejam.settings"])
-    if settings.is_https:
+        if name.lower() not in there:
+            response.headers.add(name, value)
+    if _settings().is_https:
         response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR}")
     if "Cache-Control" not in response.headers:
         # Pages are private: nothing is left behind for whoever uses the browser next.
@@ -139,8 +146,16 @@ def add_headers(response: Response) -> Response:
     return response
 
 
-def init_app(app: Flask) -> None:
+def _settings() -> Settings:
+    return cast("Settings", current_app.extensions["notejam.settings"])
+
+
+def init_app(app: Flask, settings: Settings) -> None:
     """Put the guards in place."""
+    if settings.proxy_hops:
+        hops = settings.proxy_hops
+        # Not the forwarded host: no page is made from it, and not every proxy takes away a client's own.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.session_interface = SessionInterface()
     csrf.init_app(app)
     identity.init_app(app)

@@ -1,34 +1,45 @@
-"""Style and icon, served by the app itself."""
+"""Style and icon, served by the app itself, under names that change with their content."""
 
 from __future__ import annotations
 
 import hashlib
+import mimetypes
+import re
 from pathlib import Path
 
-from flask import Flask, Response, abort, request, send_from_directory, url_for
+from flask import Flask, Response, abort, request
 
+PATH = "/static/"
 YEAR = 365 * 24 * 3600
+_STAMPED = re.compile(r"(?P<stem>[\w-]+)\.(?P<stamp>[0-9a-f]{12})\.(?P<suffix>\w+)")
 
 
 def init_app(app: Flask) -> None:
-    """Add the route, and for templates the function `static_url`, whose addresses change with the content."""
+    """Add the route, and for templates the function `static_url`: `notejam.css` is at `notejam.STAMP.css`."""
     folder = Path(app.root_path) / "static"
-    stamps = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in folder.iterdir()}
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    stamps = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in files.items()}
 
     def static_url(name: str) -> str:
-        return url_for("static", name=name, v=stamps[name])
+        stem, _, suffix = name.rpartition(".")
+        return f"{PATH}{stem}.{stamps[name]}.{suffix}"
 
     def serve(name: str) -> Response:
-        if name not in stamps:
+        found = _STAMPED.fullmatch(name)
+        plain = f"{found['stem']}.{found['suffix']}" if found else name
+        if plain not in files:
             abort(404)
-        response = send_from_directory(folder, name, etag=stamps[name])
-        if request.args.get("v") == stamps[name]:
+        response = Response(files[plain], mimetype=mimetypes.guess_type(plain)[0])
+        response.set_etag(stamps[plain])
+        if found and found["stamp"] == stamps[plain]:
             response.cache_control.public = True
             response.cache_control.max_age = YEAR
             response.cache_control.immutable = True
-            response.cache_control.no_cache = None
-        # Else the page came from a pod of another release: this content must not be kept under its address.
+        else:
+            # The page came from a pod of another release: this content must not be kept under its name.
+            response.cache_control.no_cache = True
+        response.make_conditional(request)
         return response
 
-    app.add_url_rule("/static/<name>", endpoint="static", view_func=serve)
+    app.add_url_rule(f"{PATH}<name>", endpoint="static", view_func=serve)
     app.add_template_global(static_url)

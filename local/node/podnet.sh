@@ -63,6 +63,7 @@ RULES
 trap 'exit 0' TERM INT
 fill_chain
 keep_inside
+rounds=0
 while true; do
   timeout 10 kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' \
     | while read -r name range address; do
@@ -74,6 +75,8 @@ while true; do
         fi
       done
   queue_new_connections
-  sleep 5 &
+  # Every look costs a start of kubectl: often while nodes join, seldom later.
+  rounds=$((rounds + 1))
+  sleep $((rounds < 12 ? 5 : 30)) &
   wait $!
 done

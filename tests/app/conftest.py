@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskCliRunner
 from jinja2 import FileSystemBytecodeCache
 from notejam import create_app, passwords
 from notejam.config import Settings
+from notejam.limit_settings import NO_LIMITS
+from notejam.mail_settings import MailKind, MailSettings
 from notejam.models import User
 from sqlalchemy import URL, make_url
 
+from tests.app.legacy_database import Import, Legacy
+from tests.app.mail_server import MailServer, run_mail_server
 from tests.app.postgres_server import PostgresServer, run_postgres
+from tests.app.serving import Start, servers
 from tests.app.store import DATABASES, NOWHERE, SECRET, Clock, MakeApp, MakeDatabase, Store, migrate
 from tests.app.website import PASSWORD, Auth, Visitor
 
@@ -86,7 +92,8 @@ def shared_postgres_database(
     with make_database("postgres") as url, postgres.connect(str(url.database)) as connection:
 
         def emptied() -> URL:
-            connection.execute("DELETE FROM users")  # and with them all that is theirs
+            for table in ("users", "rate_limits", "ended_sessions", "legacy_imports"):
+                connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608 - ours
             return url
 
         yield emptied
@@ -140,7 +147,10 @@ def make_app(clock: Clock, template_cache: FileSystemBytecodeCache) -> Iterator[
 
     def make(url: URL, **settings: Any) -> Flask:
         app = create_app(
-            replace(Settings(database_url=url, secret_key=SECRET, threads=2), **settings), clock=clock
+            replace(
+                Settings(database_url=url, secret_key=SECRET, threads=2, database_wait_seconds=0), **settings
+            ),
+            clock=clock,
         )
         app.jinja_env.bytecode_cache = template_cache
         made.append(app)
@@ -149,6 +159,8 @@ def make_app(clock: Clock, template_cache: FileSystemBytecodeCache) -> Iterator[
     yield make
     for app in made:
         app.extensions["notejam.engine"].dispose()
+        if app.extensions["notejam.replica"]:
+            app.extensions["notejam.replica"].engine.dispose()
 
 
 @pytest.fixture
@@ -202,6 +214,60 @@ def signed_in(ann: User, auth: Auth) -> Visitor:
     return auth.visitor
 
 
+@pytest.fixture(scope="session")
+def running_mail_server() -> Iterator[MailServer]:
+    with run_mail_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mail_server(running_mail_server: MailServer) -> MailServer:
+    """A real mail server, with no mail in it."""
+    running_mail_server.envelopes.clear()
+    return running_mail_server
+
+
+@pytest.fixture
+def mailing_app(make_app: MakeApp, database: URL, mail_server: MailServer) -> Flask:
+    """An app that sends mails there, as many as one likes."""
+    settings = MailSettings(MailKind.PLAIN, "127.0.0.1", mail_server.port, timeout=10)
+    return make_app(database, external_url="http://notes.example.org", mail=settings, limits=NO_LIMITS)
+
+
+@pytest.fixture
+def come_in(app: Flask) -> Callable[[User], Visitor]:
+    """Sign somebody in with another browser."""
+
+    def come_in(user: User) -> Visitor:
+        auth = Auth(Visitor(app.test_client()))
+        assert auth.sign_in(user.email).status == 302
+        return auth.visitor
+
+    return come_in
+
+
+@pytest.fixture
+def start(app_folder: Path, tmp_path: Path) -> Iterator[Start]:
+    """Start servers; what they say is in the file `output` of tmp_path."""
+    with servers(app_folder, tmp_path / "output") as run:
+        yield run
+
+
 @pytest.fixture
 def app_folder() -> Path:
     return Path(__file__).parents[2] / "app"
+
+
+@pytest.fixture
+def legacy(tmp_path: Path) -> Iterator[Legacy]:
+    made = Legacy(tmp_path / "legacy.db")
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def run_import(app: Flask, legacy: Legacy) -> Import:
+    def invoke(*options: str, dsn: str = legacy.dsn) -> Result:
+        return app.test_cli_runner().invoke(args=["notejam", "import-legacy", dsn, *options])
+
+    return invoke

@@ -3,11 +3,13 @@
 import psycopg.errors
 import pytest
 from flask import Flask
-from notejam import db, notes
+from notejam import engine as engines
+from notejam import notes
 from notejam.models import Note, User
 from sqlalchemy import URL, event
 from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import Forbidden, HTTPException, ImATeapot, ServiceUnavailable
 
 from tests.app.postgres_server import PostgresServer
 from tests.app.store import Clock, MakeApp, Store
@@ -32,6 +34,27 @@ def test_too_much(stranger: Visitor) -> None:
     page = stranger.post_raw("/signin/", {"email": "x" * (4 * 1024 * 1024)})
 
     assert (page.status, page.heading) == (413, "notejam: Too much at once")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "heading"),
+    [
+        (Forbidden, 403, "Not allowed"),
+        (ServiceUnavailable, 503, "Back in a moment"),
+        (ImATeapot, 418, "Bad request"),
+    ],
+)
+def test_other_errors_have_a_page(
+    signed_in: Visitor, monkeypatch: pytest.MonkeyPatch, error: type[HTTPException], status: int, heading: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(notes, "now", fail)
+    page = signed_in.post("/notes/create/", {"name": "A", "text": "b", "pad": "0"})
+
+    assert (page.status, page.heading, page.title) == (status, f"notejam: {heading}", heading)
+    assert page.html.select("main a.button")[0]["href"] == "/"
 
 
 def test_a_fault_of_the_app(app: Flask, signed_in: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +155,7 @@ def test_a_replica_is_not_taken_for_the_primary(
     ],
 )
 def test_what_counts_as_away(error: SQLAlchemyError, away: bool) -> None:
-    assert db.is_unavailable(error) is away
+    assert engines.is_unavailable(error) is away
 
 
 def test_a_missing_table_is_a_fault(

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from notejam import create_app
 from notejam.config import Settings
+from notejam.limit_settings import NO_LIMITS
 from notejam.models import NOTE_NAME_MAX
 
 from tests.app.store import DATABASES, SECRET, MakeDatabase
@@ -31,11 +33,17 @@ class Site:
     def post(self, path: str, fields: dict[str, str]) -> int:
         return self.visitor.post_raw(path, {"csrf_token": self.token, **fields}).status
 
+    def note_path(self) -> str:
+        """Return the address of a note, and write one first if there is none."""
+        if not self.visitor.get("/").html.select("td.note a"):
+            self.post("/notes/create/", {"name": "A", "text": "b", "pad": "0"})
+        return str(self.visitor.get("/").html.select("td.note a")[0]["href"])
+
 
 @pytest.fixture(scope="module", params=DATABASES)
 def site(request: pytest.FixtureRequest, make_database: MakeDatabase) -> Iterator[Site]:
     with make_database(request.param) as url:
-        app = create_app(Settings(database_url=url, secret_key=SECRET, threads=2))
+        app = create_app(Settings(database_url=url, secret_key=SECRET, threads=2, limits=NO_LIMITS))
         visitor = Visitor(app.test_client())
         auth = Auth(visitor)
         auth.sign_up()
@@ -64,6 +72,46 @@ def test_sign_in(site: Site, email: str, password: str) -> None:
 @given(name=values, text=values, pad=st.just("0") | values)
 def test_create(site: Site, name: str, text: str, pad: str) -> None:
     assert site.post("/notes/create/", {"name": name, "text": text, "pad": pad}) in {200, 302}
+
+
+@SHORT
+@given(name=values)
+def test_pad(site: Site, name: str) -> None:
+    assert site.post("/pads/create/", {"name": name}) in {200, 302}
+
+
+@SHORT
+@given(email=emails)
+def test_forgot_password(site: Site, email: str) -> None:
+    assert site.post("/forgot-password/", {"email": email}) in {200, 302}
+
+
+@SHORT
+@given(old=values, new=values, repeat=st.none() | values)
+def test_settings(site: Site, old: str, new: str, repeat: str | None) -> None:
+    """With a wrong old password: a right one would end the session of the other examples."""
+    fields = {"old_password": old, "new_password": new, "repeat_new_password": repeat or new}
+
+    assert site.post("/settings/", fields) == 200
+
+
+@SHORT
+@given(name=values, text=values, pad=st.just("0") | values)
+def test_edit(site: Site, name: str, text: str, pad: str) -> None:
+    path = site.note_path()
+
+    assert site.post(f"{path}edit/", {"name": name, "text": text, "pad": pad}) in {200, 302}
+    assert site.visitor.get(path).status == 200
+
+
+@SHORT
+@given(part=st.text(min_size=1, max_size=30), query=st.text(max_size=40))
+def test_any_address(site: Site, part: str, query: str) -> None:
+    for path in ("/{}/", "/notes/{}/", "/pads/{}/edit/", "/reset-password/{}/", "/static/{}"):
+        page = site.visitor.get(
+            path.format(quote(part, safe="")), query_string={"page": query, "order": query}
+        )
+        assert page.status in {200, 302, 308, 404, 405}
 
 
 @SHORT

@@ -72,7 +72,7 @@ def test_not_ready_with_a_schema_behind(
     make_app: MakeApp, own_database: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = schema.needed_revision()
-    monkeypatch.setattr(schema, "_known", lambda: ("9999", frozenset({head, "9999"})))
+    monkeypatch.setattr(schema, "known_revisions", lambda: ("9999", frozenset({head, "9999"})))
 
     response = make_app(own_database).test_client().get("/readyz")
     assert response.status_code == 503

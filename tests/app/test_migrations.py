@@ -24,18 +24,18 @@ cannot_compare_on_sqlite = pytest.mark.filterwarnings(
     "ignore:Skipped unsupported reflection of expression-based index",
     "ignore:autogenerate skipping metadata-specified expression-based index",
 )
-DONE = "The schema is at revision 0001.\n"
+DONE = "The schema is at revision 0003.\n"
 
 
 def test_upgrade(make_app: MakeApp, empty_database: URL) -> None:
     app = make_app(empty_database, secret_key=None)
     runner = app.test_cli_runner()
 
-    assert runner.invoke(args=["db", "current"]).output == "missing (this code needs revision 0001)\n"
+    assert runner.invoke(args=["db", "current"]).output == "missing (this code needs revision 0003)\n"
     first = runner.invoke(args=["db", "upgrade"])
     assert (first.exit_code, first.output) == (0, DONE)
     assert runner.invoke(args=["db", "upgrade"]).output == DONE, "and again"
-    assert runner.invoke(args=["db", "current"]).output == "ok (this code needs revision 0001)\n"
+    assert runner.invoke(args=["db", "current"]).output == "ok (this code needs revision 0003)\n"
     assert app.test_client().get("/readyz").status_code == 200
 
 
@@ -97,8 +97,8 @@ def test_a_new_migration_is_written(
     result = make_app(database).test_cli_runner().invoke(args=["db", "revision", "Pads of many"])
 
     assert result.exit_code == 0, result.output
-    written = (tmp_path / "migrations/versions/v0002_pads_of_many.py").read_text(encoding="utf-8")
-    assert 'down_revision = "0001"' in written.replace("'", '"')
+    written = (tmp_path / "migrations/versions/v0004_pads_of_many.py").read_text(encoding="utf-8")
+    assert 'down_revision = "0003"' in written.replace("'", '"')
     compile(written, "migration", "exec")
 
 

@@ -31,6 +31,7 @@ def test_list(signed_in: Visitor, store: Store, ann: User, bob: User) -> None:
     assert names(page) == ["Mine"]
     assert page.html.select("td.note a")[0]["href"] == f"/notes/{note.id}/"
     assert page.texts("td.pad") == ["No pad"]
+    assert not page.html.select("td.pad a")
     assert page.texts("td.date") == ["Today at 12:30"]
     assert page.html.select("td.date time")[0]["datetime"] == "2026-03-14T12:30:00+00:00"
     assert page.texts("table.notes th") == ["Note ↓ ↑", "Pad", "Last modified ↓ ↑"]
@@ -118,12 +119,15 @@ def test_sidebar(signed_in: Visitor, store: Store, ann: User, bob: User) -> None
     page = signed_in.get("/")
     assert page.texts("h4#logo") == ["My pads"]
     assert page.texts("nav p.empty") == ["No pads"]
+    assert not page.html.select("nav ul")
+    [new_pad] = [link for link in page.html.select("aside a") if link.get_text() == "New pad"]
+    assert new_pad["href"] == "/pads/create/"
 
     for name in ("work", "Garden", "Garden"):
         store.pad(ann, name)
     store.pad(bob, "Bob's")
     page = signed_in.get("/notes/create/")
-    assert page.texts("nav ul li") == ["Garden", "Garden", "work"]
+    assert page.texts("nav ul li a") == ["Garden", "Garden", "work"]
     assert page.texts("select[name=pad] option") == ["-" * 9, "Garden", "Garden", "work"]
 
 

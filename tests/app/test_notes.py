@@ -1,7 +1,6 @@
 """Notes: create and view."""
 
 import pytest
-from flask import Flask
 from notejam.models import NOTE_TEXT_MAX_BYTES, Note, User
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
@@ -89,12 +88,12 @@ def test_create_in_no_such_pad(signed_in: Visitor, store: Store, pad: str | None
     assert store.all(Note) == []
 
 
-def test_create_while_the_pad_is_deleted(app: Flask, signed_in: Visitor, store: Store, ann: User) -> None:
+def test_create_while_the_pad_is_deleted(signed_in: Visitor, store: Store, ann: User) -> None:
     pad = store.pad(ann, "Garden")
     token = signed_in.token_for("/notes/create/")
 
     def delete_pad(session: Session, *_: object) -> None:
-        if session.get_bind() is app.extensions["notejam.engine"]:
+        if session.get_bind() is not store.engine:
             with store.engine.begin() as connection:
                 connection.execute(text("DELETE FROM pads"))
 

@@ -1,82 +1,16 @@
 """The app as a process: gunicorn as the image starts it, and the one command for developers."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
+from tests.app.postgres_server import find_free_port
+from tests.app.serving import GUNICORN, START_SECONDS, Start, get, wait_for_text
 from tests.app.store import SECRET, MakeDatabase
-
-START_SECONDS = 60
-GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def get(port: int, path: str) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-Start = Callable[..., "tuple[subprocess.Popen[str], int]"]
-
-
-@pytest.fixture
-def start(app_folder: Path, tmp_path: Path) -> Iterator[Start]:
-    """Start a server and wait until it answers; afterwards end what is left of it."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(command: list[str], environment: dict[str, str]) -> tuple[subprocess.Popen[str], int]:
-        port = free_port()
-        with (tmp_path / "output").open("w", encoding="utf-8") as output:
-            process = subprocess.Popen(
-                [part.replace("PORT", str(port)) for part in command],
-                cwd=app_folder,
-                env={"PATH": os.environ["PATH"], **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        started.append(process)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                if get(port, "/healthz")[0] == 200:
-                    return process, port
-            except OSError:
-                pass
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"did not start:\n{(tmp_path / 'output').read_text(encoding='utf-8')}")
-            time.sleep(0.05)
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-def wait_for_text(path: Path, text: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while text not in path.read_text(encoding="utf-8"):
-        assert time.monotonic() < deadline, path.read_text(encoding="utf-8")
-        time.sleep(0.02)
 
 
 def test_gunicorn_finishes_what_it_began(start: Start, make_database: MakeDatabase, tmp_path: Path) -> None:
@@ -120,7 +54,7 @@ def test_gunicorn_does_not_start_with_a_wrong_setting(
     app_folder: Path, environment: dict[str, str], message: str
 ) -> None:
     result = subprocess.run(
-        [*GUNICORN, "--bind", f"127.0.0.1:{free_port()}", "notejam.wsgi:app"],
+        [*GUNICORN, "--bind", f"127.0.0.1:{find_free_port()}", "notejam.wsgi:app"],
         cwd=app_folder,
         env=environment,
         capture_output=True,

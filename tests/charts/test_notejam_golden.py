@@ -171,6 +171,7 @@ def test_every_option_does_something(render: Render) -> None:
     everything = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())
     not_alone = {
         ("image", "tag"),  # the digest beats it
+        ("externalUrl",),  # mail demands it
         ("session", "existingSecret"),  # excludes session.key
         ("service", "type"),  # the schema refuses the other values without it
         ("service", "loadBalancerSourceRanges"),  # the schema demands them
@@ -189,7 +190,7 @@ def test_everything_sets_every_option() -> None:
     defaults = _leaves(yaml.safe_load((CHART / "values.yaml").read_text()))
     everything = _leaves(yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text()))
     set_there = {path[:length] for path in everything for length in range(len(path) + 1)}
-    assert set(defaults) - set_there == {("session", "existingSecret")}
+    assert set(defaults) - set_there == {("session", "existingSecret"), ("session", "formerKeysSecretKey")}
 
 
 def test_helm_under_test_are_two_versions(helm4: str, helm3: str) -> None:

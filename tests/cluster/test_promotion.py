@@ -16,9 +16,11 @@ import yaml
 from tests.cluster.people import Person, Probe
 from tests.cluster.trial import Done, Trial
 
-pytestmark = pytest.mark.process
+# A watchdog: the first test makes three stages and promotes a second version through them.
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 FAST = 60
+RELEASES = ("notejam", "notejam-db")
 
 
 def failing_promote(trial: Trial, version: str) -> tuple[Done, Probe, float]:
@@ -74,6 +76,21 @@ def test_one_digest_from_the_registry_to_the_running_pods(live: Trial, second: s
 
 def test_the_note_written_before_is_still_there(live: Trial, second: str) -> None:
     assert second
+    person = Person(live.url("production"), f"ann-{live.id}@example.com")
+    person.sign_in()
+    assert "Before" in person.list_notes()
+
+
+def test_the_note_survives_the_deletion_of_every_pod(live: Trial, second: str) -> None:
+    assert second
+    before = {pod["metadata"]["uid"] for name in RELEASES for pod in live.pods("production", name)}
+
+    live.kubectl("production", "delete", "pods", "--all", "--wait", "--timeout=180s")
+    for what in ("statefulset/notejam-db", "deployment/notejam"):
+        live.kubectl("production", "rollout", "status", what, "--timeout=240s")
+
+    after = {pod["metadata"]["uid"] for name in RELEASES for pod in live.pods("production", name)}
+    assert not before & after
     person = Person(live.url("production"), f"ann-{live.id}@example.com")
     person.sign_in()
     assert "Before" in person.list_notes()

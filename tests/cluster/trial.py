@@ -22,6 +22,8 @@ REAL_PORTS = {"development": 30081, "testing": 30082, "production": 30080}
 REPLICAS = {"development": 1, "testing": 1, "production": 2}
 MEMBERS = {"development": 1, "testing": 1, "production": 2}
 SECONDS = 600
+# Several processes may share one run of pytest; each has trials of its own.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", secrets.token_hex(2))[:4]
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Trial:
             version,
         )
         self.folder = folder
-        self.id = secrets.token_hex(3)
+        self.environment: dict[str, str] = {}
+        self.id = RUN + secrets.token_hex(2)
         self.values = folder / "values"
         shutil.copytree(root / "values", self.values)
         self._clear_leftovers()
@@ -80,7 +83,7 @@ class Trial:
             timeout=SECONDS,
             check=False,
             cwd=self.root,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **self.environment, **(env or {})},
             stdin=subprocess.DEVNULL,
         )
         return Done(done.returncode, done.stdout, done.stderr)
@@ -153,12 +156,13 @@ class Trial:
             subprocess.run([*command, "--ignore-not-found", "--wait=false"], check=False, capture_output=True)
 
     def _clear_leftovers(self) -> None:
-        """Delete what an earlier run left, and wait: its Services hold the node ports."""
+        """Delete what earlier runs left, and wait: their Services hold the node ports."""
         kubectl = ["kubectl", "--context", self.context]
         listed = subprocess.run(
             [*kubectl, "get", "namespaces", "-o", "name"], capture_output=True, text=True, check=True
         ).stdout.split()
-        left = [name for name in listed if name.startswith("namespace/trial-")]
+        ours = f"namespace/trial-{RUN}"
+        left = [name for name in listed if name.startswith("namespace/trial-") and not name.startswith(ours)]
         if left:
             subprocess.run(
                 [*kubectl, "delete", *left, "--timeout=300s"],

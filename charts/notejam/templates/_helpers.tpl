@@ -40,3 +40,32 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The app's settings that are no secrets. One that is left at the app's own default is left out. */}}
+{{- define "notejam.settings" -}}
+{{- $settings := dict -}}
+{{- with .Values -}}
+{{- $_ := set $settings "NOTEJAM_EXTERNAL_URL" .externalUrl -}}
+{{- if .allowedHosts -}}
+{{- /* `helm test` and port-forwards use the Service's name. */ -}}
+{{- $_ := set $settings "NOTEJAM_ALLOWED_HOSTS" (join "," (append .allowedHosts (include "notejam.fullname" $))) -}}
+{{- end -}}
+{{- $_ := set $settings "NOTEJAM_PROXY_HOPS" (ternary "" (toString .proxyHops) (eq (int .proxyHops) 0)) -}}
+{{- $_ := set $settings "DATABASE_REPLICA_HOST" .database.replicaHost -}}
+{{- $_ := set $settings "NOTEJAM_DATABASE_WAIT" (ternary "" (toString .database.waitSeconds) (eq (int .database.waitSeconds) 5)) -}}
+{{- $_ := set $settings "NOTEJAM_MAIL_FROM" .mail.from -}}
+{{- $_ := set $settings "NOTEJAM_RATE_LIMITS" (ternary "" "off" .rateLimits.enabled) -}}
+{{- range $field := list "signInAccount" "signInAddress" "signUpAddress" "forgotAccount" "forgotAddress" -}}
+{{- $_ := set $settings (printf "NOTEJAM_LIMIT_%s" ($field | snakecase | upper)) (get $.Values.rateLimits $field) -}}
+{{- end -}}
+{{- $_ := set $settings "NOTEJAM_METRICS_PORT" (ternary "" "0" .metrics.enabled) -}}
+{{- $_ := set $settings "NOTEJAM_LOG_ADDRESSES" (ternary "" .logs.addresses (eq .logs.addresses "none")) -}}
+{{- $_ := set $settings "OTEL_EXPORTER_OTLP_ENDPOINT" .tracing.endpoint -}}
+{{- $_ := set $settings "OTEL_SERVICE_NAME" (ternary (include "notejam.fullname" $) "" (ne .tracing.endpoint "")) -}}
+{{- end -}}
+{{- range $name, $value := $settings -}}
+{{- if $value }}
+{{ $name }}: {{ $value | quote }}
+{{- end -}}
+{{- end -}}
+{{- end -}}

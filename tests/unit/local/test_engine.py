@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from local.base import Suite, script_of
-from local.engine import is_alive
-from local.errors import LocalError
+from local.engine import Engine, is_alive
+from local.errors import CommandError, LocalError
 from local.machine import AptSources
+from local.shell import Shell
 from local.testing import PHASES, parse_phases
 
 
@@ -49,3 +50,29 @@ def test_phases_run_in_their_own_order() -> None:
     assert parse_phases("charts, static") == ["static", "charts"]
     with pytest.raises(LocalError, match="unknown phase units"):
         parse_phases("units")
+
+
+class Recorder:
+    """A shell that notes what would be run; images named "used" are in use."""
+
+    def __init__(self) -> None:
+        self.ran: list[list[str]] = []
+
+    def run(self, *argv: object, **_: object) -> str:
+        self.ran.append([str(word) for word in argv])
+        if argv[-1] == "used":
+            raise CommandError("image is in use by a container")
+        return ""
+
+    def works(self, *argv: object, **_: object) -> bool:
+        try:
+            self.run(*argv)
+        except CommandError:
+            return False
+        return True
+
+
+def test_images_are_never_removed_by_force() -> None:
+    shell = Recorder()
+    assert Engine("podman", cast("Shell", shell)).remove_images("free", "used", "other") == 2
+    assert shell.ran == [["podman", "rmi", name] for name in ("free", "used", "other")]

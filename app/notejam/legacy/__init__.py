@@ -1,0 +1,1 @@
+"""Bringing over the data of the legacy app."""

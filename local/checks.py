@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 _KUBERNETES = "1.34"
 # Kinds that Kubernetes does not have by itself: it has no schema of them.
 CUSTOM = "Certificate,PodMonitor,PodMonitoring,PrometheusRule,Rules"
+# What kube-score wants and these charts do otherwise, on purpose.
+NOT_SCORED = {
+    "container-ephemeral-storage-request-and-limit": "root is read-only and every emptyDir has a limit",
+    "container-image-pull-policy": "images are pinned by digest; Always would need the registry at a restart",
+    "container-security-context-user-group-id": "volumes of Postgres keep the uid 999 of Debian's package",
+    "pod-networkpolicy": "it also asks for rules about Jobs, which nobody connects to",
+    "service-targets-pod": "the label of the primary is set by Patroni, not by the template",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ def make_checks(shop: Workshop) -> list[Check]:
         Check("shellcheck", lambda: shop.shell.run("shellcheck", *shell_scripts(root), cwd=root)),
         Check("helm lint", lambda: _lint(shop)),
         Check("kubeconform", lambda: _conform(shop)),
+        Check("kube-score", lambda: _score(shop)),
     ]
 
 
@@ -105,6 +114,16 @@ def _conform(shop: Workshop) -> None:
             f"{schemas}/{TEMPLATE}",
             *paths,
         )
+
+
+def _score(shop: Workshop) -> None:
+    ignored = [word for name in NOT_SCORED for word in ("--ignore-test", name)]
+    with tempfile.TemporaryDirectory(prefix="notejam-render-") as folder:
+        for chart in CHARTS:
+            for path in _render(shop, chart, Path(folder)):
+                # A limit of processor time would delay heartbeats and requests.
+                words = ("--ignore-container-cpu-limit", "--output-format", "ci", *ignored)
+                shop.shell.run("kube-score", "score", *words, path)
 
 
 def _render(shop: Workshop, chart: str, folder: Path) -> Iterator[Path]:

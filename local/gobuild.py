@@ -79,6 +79,7 @@ TOOLS = {
         GoTool("kube-network-policies", ("kube-network-policies",), "sigs.k8s.io/kube-network-policies", 1),
         GoTool("helm3", ("helm3",), "helm.sh/helm/v3", 2, ("helm.sh/helm/v3/internal/version.version",)),
         GoTool("kubeconform", ("kubeconform",), "github.com/yannh/kubeconform", 0.2, ("main.version",)),
+        GoTool("kube-score", ("kube-score",), "github.com/zegl/kube-score", 1, ("main.version",)),
     )
 }
 

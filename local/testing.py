@@ -74,7 +74,8 @@ def run_tests(shop: Workshop, phases: str, pytest_words: Sequence[str]) -> int:
     folders = list(dict.fromkeys(f"tests/{folder}" for phase in wanted for folder in PHASES[phase]))
     existing = [folder for folder in folders if (shop.settings.root / folder).is_dir()]
     more = _postgres_image(shop) if "app" in wanted and "cluster" in wanted else {}
-    workers = _workers() if not pytest_words else []
+    # A fault takes nodes away from all that runs on them.
+    workers = _workers() if not pytest_words and "faults" not in wanted else []
     if existing:
         shop.console.line(f"== pytest {' '.join(existing)}")
         code = _pytest(shop, [*workers, *existing, *pytest_words], notes, more)

@@ -24,11 +24,12 @@ PROGRAMS = {
     "kubectl": ("kubectl", ("version", "--client")),
     "helm3": ("helm3", ("version", "--short")),
     "kubeconform": ("kubeconform", ("-v",)),
+    "kube-score": ("kube-score", ("version",)),
 }
 FOR_UP = ("helm", "kind", "kubectl")
 FOR_NAMED_CLUSTER = ("helm", "kubectl")
-FOR_CHECKS = ("helm", "helm3", "kubeconform")
-FOR_TEST = (*FOR_UP, "helm3", "kubeconform")
+FOR_CHECKS = ("helm", "helm3", "kubeconform", "kube-score")
+FOR_TEST = (*FOR_UP, "helm3", "kubeconform", "kube-score")
 _KUBECTL_SKEW = 1
 _WRAPPER = """\
 #!/bin/sh

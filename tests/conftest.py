@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-FREE = ("cluster", "charts", "app")
+FREE = ("cluster", "faults", "charts", "app")
 """Folders whose tests are about programs that run: all of them may start processes."""
-LONG = ("cluster/test_promotion.py", "cluster")
+LONG = ("cluster/test_promotion.py", "faults", "cluster")
 """Where several processes share the tests, these begin first: the longest one decides when all are done."""
 
 

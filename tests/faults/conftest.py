@@ -23,14 +23,19 @@ from tests.faults.database import ROOT, Database
 from tests.faults.nodes import Nodes
 from tests.faults.trial import Trial
 
+# The longest case waits for nodes, twice.
+WATCHDOG_SECONDS = 900
 REPORTS = ROOT / ".local" / "faults.json"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not for every run."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.timeout(WATCHDOG_SECONDS))
     if os.environ.get("NOTEJAM_FAULTS") == "all":
         return
-    here = Path(__file__).parent
     left_out = [
         item for item in items if item.path.is_relative_to(here) and not item.get_closest_marker("quick")
     ]

@@ -25,6 +25,8 @@ from typing import Any
 import psycopg
 
 FOLDER = Path("/tmp")  # noqa: S108 - the pod's own
+# libpq itself never waits less than two seconds.
+CONNECT_SECONDS = 1.0
 STATEMENT_SECONDS = 3.0
 NEW_PAUSE = 0.02
 DIRECT_PAUSE = 0.2
@@ -41,17 +43,19 @@ class GaveUpError(Exception):
 
 
 def connect(host: str) -> psycopg.Connection[Any]:
-    """Connect as an application does: with TLS, and little patience."""
-    return psycopg.connect(
+    """Connect as an application does: with TLS, and little patience. The alarm is then the statement's."""
+    signal.setitimer(signal.ITIMER_REAL, CONNECT_SECONDS)
+    connection = psycopg.connect(
         host=host,
         user=os.environ["PGUSER"],
         password=os.environ["PGPASSWORD"],
         dbname=os.environ["PGDATABASE"],
-        connect_timeout=1,
         sslmode=os.environ.get("PGSSLMODE", "prefer"),
         tcp_user_timeout=2000,
         autocommit=True,
     )
+    signal.setitimer(signal.ITIMER_REAL, STATEMENT_SECONDS)
+    return connection
 
 
 def give_up(_: int, __: FrameType | None) -> None:
@@ -70,9 +74,9 @@ class Writer:
         self.errors = (FOLDER / f"{run}-{mode}.errors").open("w", buffering=1)
         signal.signal(signal.SIGALRM, give_up)
 
-    def attempt(self, work: Callable[[], None], seconds: float = STATEMENT_SECONDS) -> bool:
+    def attempt(self, work: Callable[[], None]) -> bool:
         """Do it within the time; note why not."""
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, STATEMENT_SECONDS)
         try:
             work()
         except (psycopg.Error, GaveUpError) as error:
@@ -121,7 +125,7 @@ class Writer:
         """Try every member."""
         while not self.stop.exists():
             for member in members:
-                self.attempt(lambda member=member: self.once(member), 1.0)  # type: ignore[misc]
+                self.attempt(lambda member=member: self.once(member))  # type: ignore[misc]
             time.sleep(DIRECT_PAUSE)
 
 
@@ -139,8 +143,10 @@ def work(run: str, mode: str, where: list[str]) -> None:
 def main(run: str, members: list[str]) -> None:
     """Start the processes and wait for them."""
     service = os.environ["PGHOST"]
+    signal.signal(signal.SIGALRM, give_up)
     with connect(service) as connection:
         connection.execute(TABLE)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     places = {"held": [service], "new": [service], "direct": members}
     processes = [Process(target=work, args=(run, mode, where)) for mode, where in places.items()]
     for process in processes:

@@ -156,6 +156,12 @@ def _removal(_: list[str]) -> int:
     return removal.main()
 
 
+def _import(_: list[str]) -> int:
+    from pgha import importing
+
+    return importing.main()
+
+
 def _plain(_: list[str]) -> int:
     from pgha import plain
 
@@ -179,6 +185,7 @@ INTERNAL: dict[str, Callable[[list[str]], int]] = {
     "rollout": _rollout,
     "renew-certificates": _certificates,
     "remove": _removal,
+    "import": _import,
     "patroni": _patroni,
     "leader-is-plain": _plain,
     "on-role-change": _role_change,

@@ -8,6 +8,8 @@ from pathlib import Path
 MEBIBYTE = 1024 * 1024
 VOLUMES = (Path("/pgdata"), Path("/pgwal"))
 SETTING = "default_transaction_read_only"
+# From a look at the disk to the moment when no session writes any more.
+REACTION_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,28 @@ def measure(paths: tuple[Path, ...] = VOLUMES) -> list[Space]:
     return found
 
 
-def describe_low(spaces: list[Space], *, is_stopped: bool) -> str:
-    """Say which volumes are short of space, empty when none is; to start again takes half as much more."""
-    share = 1.5 if is_stopped else 1.0
-    return "; ".join(str(space) for space in spaces if space.free < space.reserve * share)
+def describe_low(
+    spaces: list[Space],
+    *,
+    is_stopped: bool,
+    speeds: Mapping[str, float] | None = None,
+    floors: Mapping[str, int] | None = None,
+) -> str:
+    """Say which volumes are short of space, empty when none is.
+
+    `speeds` is how fast each fills, in bytes/s: what comes before a stop takes hold is counted as gone. To
+    start again takes half as much more than the reserve, and more than there was at the stop (`floors`).
+    """
+    low = []
+    for space in spaces:
+        if is_stopped:
+            floor = (floors or {}).get(space.path, 0)
+            needed = max(space.reserve * 1.5, floor + space.reserve / 2 if floor else 0)
+        else:
+            needed = space.reserve + REACTION_SECONDS * (speeds or {}).get(space.path, 0.0)
+        if space.free < needed:
+            low.append(str(space))
+    return "; ".join(low)
 
 
 def read_only_patch(config: Mapping[str, object], *, low: bool) -> dict[str, object] | None:

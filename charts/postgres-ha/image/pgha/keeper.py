@@ -22,13 +22,14 @@ from typing import Any
 import psycopg
 
 from pgha.desired import fetch_desired
-from pgha.disk import describe_low, measure, read_only_patch
+from pgha.guard import Guard
 from pgha.kube import Api
 from pgha.patroni import TLS, Patroni
 from pgha.reconcile import Reconciler, connect_locally
 
 ANNOTATION = "postgres-ha/keeper"
 PERIOD = 5.0
+DISK_PERIOD = 1.0
 RECONNECT = 0.5
 
 
@@ -50,6 +51,9 @@ class Keeper:
         self._said: dict[str, str] = {}
         self._told = ""
         self._version = ""
+        self._guard = Guard(patroni, log)
+        self._is_leading = False
+        self._low = ""
 
     def run(self) -> None:
         """Work until the container ends."""
@@ -57,7 +61,8 @@ class Keeper:
             end = time.monotonic() + PERIOD
             self.round()
             while (left := end - time.monotonic()) > 0:
-                self.watch(left)
+                self.watch(min(left, DISK_PERIOD))
+                self._attempt("disk", self._look_at_disk)
 
     def watch(self, seconds: float) -> None:
         """Wait, with an eye on Postgres: the end of a connection tells its end the moment it happens."""
@@ -89,11 +94,11 @@ class Keeper:
     def round(self) -> None:
         """Look at everything once; one trouble keeps no other thing from being looked at."""
         self._attempt("certificates", self._reload_certificates)
-        primary = self._attempt("postgres", self._is_primary)
-        low = self._attempt("disk", lambda: self._guard_disk(primary=bool(primary)))
-        if primary:
+        self._is_leading = bool(self._attempt("postgres", self._is_primary))
+        self._attempt("disk", self._look_at_disk)
+        if self._is_leading:
             self._attempt("roles", self._reconcile)
-        self._attempt("report", lambda: self._report(low if isinstance(low, str) else ""))
+        self._attempt("report", self._report)
 
     def _attempt(self, name: str, work: Callable[[], object]) -> object:
         try:
@@ -124,21 +129,8 @@ class Keeper:
             self._certificates = found
             log("new certificates, told Patroni to read them")
 
-    def _guard_disk(self, *, primary: bool) -> str:
-        spaces = measure()
-        if not primary:
-            return describe_low(spaces, is_stopped=False)
-        patroni = self._patroni()
-        config = patroni.config()
-        stopped = read_only_patch(config, low=False) is not None
-        low = describe_low(spaces, is_stopped=stopped)
-        patch = read_only_patch(config, low=bool(low))
-        if patch:
-            patroni.patch_config(patch)
-            log(
-                f"{low}: writes are refused until there is more" if low else "enough space: writes are let in"
-            )
-        return low
+    def _look_at_disk(self) -> None:
+        self._low = self._guard.look(self._connection, primary=self._is_leading)
 
     def _reconcile(self) -> None:
         desired = fetch_desired(self._api, self._scope)
@@ -148,10 +140,10 @@ class Keeper:
             log(change)
         self._applied, self._version = desired.digest, desired.version
 
-    def _report(self, low: str) -> None:
+    def _report(self) -> None:
         problems = [text for name, text in sorted(self._said.items()) if name != "report"]
-        if low:
-            problems.append(f"disk: {low}")
+        if self._low:
+            problems.append(f"disk: {self._low}")
         text = json.dumps({"version": self._version, "problems": problems})
         if text != self._told:
             self._api.annotate(self._pod, {ANNOTATION: text})

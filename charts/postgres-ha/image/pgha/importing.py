@@ -1,0 +1,328 @@
+"""The Job of `import`: copies a database from another PostgreSQL, of this or an earlier major version.
+
+The source stops taking writes first, so that the copy has everything. It is not changed otherwise: whatever
+goes wrong, it takes writes again, and the new database stays empty. A copy that is there is not made again.
+
+Exit code 0: copied, or copied before. 1: it failed and may be tried again. 2: it cannot be done.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+MARK = "copied from "
+SETTING = "default_transaction_read_only"
+PAUSE = 1.0
+TERMINATE_SECONDS = 15.0
+USER_TABLES = """
+    SELECT schemaname, tablename FROM pg_tables
+    WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
+"""
+SEQUENCES = """
+    SELECT schemaname || '.' || sequencename, coalesce(last_value, 0) FROM pg_sequences
+    WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
+"""
+
+
+class RefusedError(Exception):
+    """It cannot be done; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a database is, and who connects."""
+
+    host: str
+    port: str
+    database: str
+    user: str
+    password: str
+    sslmode: str
+    authority: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """Return it for libpq's programs: no password among the arguments."""
+        found = {
+            "PGHOST": self.host,
+            "PGPORT": self.port,
+            "PGDATABASE": self.database,
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+            "PGSSLMODE": self.sslmode,
+            "PGCONNECT_TIMEOUT": "5",
+        }
+        return found | ({"PGSSLROOTCERT": self.authority} if self.authority else {})
+
+    def connect(self) -> Any:
+        """Open a connection that commits each statement."""
+        more = {"sslrootcert": self.authority} if self.authority else {}
+        return psycopg.connect(
+            host=self.host, port=self.port, dbname=self.database, user=self.user, password=self.password,
+            sslmode=self.sslmode, connect_timeout=5, autocommit=True, **more,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"{self.host}:{self.port}/{self.database}"
+
+
+def log(text: str) -> None:
+    """Write a line to the Job's log."""
+    sys.stdout.write(f"import: {text}\n")
+    sys.stdout.flush()
+
+
+def rows(connection: Any, query: Any, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return what a query finds."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def value(connection: Any, query: str) -> Any:
+    """Return the one value of a query."""
+    return rows(connection, query)[0][0]
+
+
+class Import:
+    """One copy."""
+
+    def __init__(self, source: Server, target: Server, *, freeze: bool, deadline: float) -> None:
+        self._source, self._target, self._freeze, self._deadline = source, target, freeze, deadline
+
+    def run(self) -> None:
+        """Do it all; raise RefusedError, or another error where trying again may help."""
+        target = self._wait_for_target()
+        if self._was_copied(target):
+            return
+        source = self._source.connect()
+        self.check(source, target)
+        frozen = False
+        try:
+            if self._freeze:
+                frozen = True
+                self.freeze(source)
+            self.copy()
+            count = self._compare(source, target) if frozen else self._count(target)
+            self._finish(target, count)
+        except BaseException:
+            if frozen:
+                self.thaw()
+            raise
+
+    def _wait_for_target(self) -> Any:
+        while True:
+            try:
+                connection = self._target.connect()
+                if not value(connection, "SELECT pg_is_in_recovery()"):
+                    return connection
+                connection.close()
+                why = "it is a replica"
+            except psycopg.OperationalError as error:
+                why = str(error).strip()
+            if time.monotonic() > self._deadline:
+                raise TimeoutError(f"{self._target} takes no writes: {why}")
+            time.sleep(PAUSE)
+
+    def _was_copied(self, target: Any) -> bool:
+        found = value(
+            target,
+            "SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database"
+            " WHERE datname = current_database()",
+        )
+        if str(found).startswith(MARK):
+            log(f"nothing to do, the database was {found}")
+            return True
+        return False
+
+    def check(self, source: Any, target: Any) -> None:
+        """Refuse what cannot work, before anything is changed."""
+        there = rows(target, USER_TABLES)
+        if there:
+            raise RefusedError(
+                f"{self._target} is not empty, it has {'.'.join(there[0])}: a copy goes into a new database"
+                " only.\nTake `import` out of the values, or install under another name."
+            )
+        theirs, ours = (value(one, "SHOW server_version_num") for one in (source, target))
+        log(f"from {self._source}, PostgreSQL {_major(theirs)}")
+        log(f"to {self._target}, PostgreSQL {_major(ours)}")
+        if _major(theirs) > _major(ours):
+            raise RefusedError(f"{self._source} is PostgreSQL {_major(theirs)}, newer than this one")
+        extensions = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
+        have = {name for (name,) in rows(target, extensions)}
+        missing = [name for (name,) in rows(source, extensions) if name not in have]
+        if missing:
+            raise RefusedError(
+                f"{self._source} has extensions that are missing here: add {', '.join(missing)}"
+                " to database.extensions"
+            )
+        if self._freeze:
+            self._check_freeze(source)
+
+    def _check_freeze(self, source: Any) -> None:
+        query = (
+            "SELECT pg_has_role(datdba, 'USAGE'), pg_is_in_recovery(),"
+            " (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())"
+            " FROM pg_database WHERE datname = current_database()"
+        )
+        is_owner, is_replica, prepared = rows(source, query)[0]
+        if is_replica:
+            raise RefusedError(f"{self._source} is a replica: name the primary in import.host")
+        if not is_owner:
+            raise RefusedError(
+                f"{self._source.user} does not own the database at {self._source}, so it cannot stop writes"
+                " there.\nName a Secret of the owner in import.existingSecret,"
+                " or set import.freeze to false and stop them yourself."
+            )
+        if prepared:
+            raise RefusedError(
+                f"{self._source} has {prepared} prepared transactions: commit or roll them back"
+            )
+
+    def freeze(self, source: Any) -> None:
+        """Refuse writes at the source, and end the sessions that were there before."""
+        name = sql.Identifier(self._source.database)
+        rows(source, sql.SQL(f"ALTER DATABASE {{}} SET {SETTING} = on").format(name))
+        since = value(source, "SELECT clock_timestamp()")
+        others = (
+            "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend' AND backend_start <= %s"
+        )
+        end = time.monotonic() + TERMINATE_SECONDS
+        # A session that was just beginning may show late: hence one more look.
+        time.sleep(PAUSE)
+        while left := rows(source, f"SELECT pid, usename {others}", (since,)):
+            if time.monotonic() > end:
+                names = ", ".join(sorted({str(user) for _, user in left}))
+                raise RefusedError(f"sessions of {names} at {self._source} may still write: end them")
+            for pid, _ in left:
+                try:
+                    rows(source, "SELECT pg_terminate_backend(%s)", (pid,))
+                except psycopg.errors.InsufficientPrivilege:
+                    continue
+            time.sleep(PAUSE / 5)
+        log(f"{self._source} refuses writes from now on")
+
+    def thaw(self) -> None:
+        """Let the source take writes again."""
+        try:
+            with self._source.connect() as source:
+                name = sql.Identifier(self._source.database)
+                source.execute("SET default_transaction_read_only = off")
+                rows(source, sql.SQL(f"ALTER DATABASE {{}} RESET {SETTING}").format(name))
+            log(f"{self._source} takes writes again")
+        except psycopg.Error as error:
+            log(f"{self._source} could not be told to take writes again: {str(error).strip()}")
+            log(f"on it: ALTER DATABASE {self._source.database} RESET {SETTING};")
+
+    def copy(self) -> None:
+        """Copy everything, in one transaction of the new database."""
+        dump = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--exclude-extension=*"]
+        restore = ["pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
+        restore += ["--dbname", self._target.database]
+        base = dict(os.environ)
+        with (
+            subprocess.Popen(dump, stdout=subprocess.PIPE, env=base | self._source.environment()) as reader,
+            subprocess.Popen(restore, stdin=reader.stdout, env=base | self._target.environment()) as writer,
+        ):
+            if reader.stdout is not None:
+                # So that pg_dump hears of a pg_restore that ended.
+                reader.stdout.close()
+            try:
+                written = writer.wait(max(1.0, self._deadline - time.monotonic()))
+                read = reader.wait(60)
+            except BaseException:
+                writer.kill()
+                reader.kill()
+                raise
+        if read or written:
+            raise OSError(f"the copy failed (pg_dump {read}, pg_restore {written}), nothing of it was kept")
+
+    def _count(self, target: Any) -> tuple[int, int]:
+        counts = count_rows(target)
+        return len(counts), sum(counts.values())
+
+    def _compare(self, source: Any, target: Any) -> tuple[int, int]:
+        theirs, ours = count_rows(source), count_rows(target)
+        if theirs != ours or rows(source, SEQUENCES) != rows(target, SEQUENCES):
+            different = sorted(name for name in theirs | ours if theirs.get(name) != ours.get(name))
+            where = ", ".join(different) or "a sequence"
+            raise RefusedError(
+                f"the copy differs in {where}: something wrote to {self._source} meanwhile.\n"
+                "Uninstall the new release with uninstall.removeData, and install it again."
+            )
+        return len(ours), sum(ours.values())
+
+    def _finish(self, target: Any, count: tuple[int, int]) -> None:
+        rows(target, "ANALYZE")
+        text = f"{MARK}{self._source} at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        name = sql.Identifier(self._target.database)
+        rows(target, sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(text)))
+        log(f"copied {count[0]} tables with {count[1]} rows")
+        if self._freeze:
+            log(f"to go back to it, on it: ALTER DATABASE {self._source.database} RESET {SETTING};")
+        else:
+            log("writes went on meanwhile: what came after the copy began is not in it")
+
+
+def count_rows(connection: Any) -> dict[str, int]:
+    """Return the number of rows of each table."""
+    found = {}
+    for schema, table in rows(connection, USER_TABLES):
+        query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
+        found[f"{schema}.{table}"] = int(rows(connection, query)[0][0])
+    return found
+
+
+def _major(number: str) -> int:
+    return int(number) // 10000
+
+
+def read_servers(env: Mapping[str, str]) -> tuple[Server, Server]:
+    """Take source and target from the Job's environment."""
+    source, target = (
+        Server(
+            host=env[f"{side}_HOST"],
+            port=env.get(f"{side}_PORT", "5432"),
+            database=env[f"{side}_DATABASE"],
+            user=env[f"{side}_USER"],
+            password=env[f"{side}_PASSWORD"],
+            sslmode=env.get(f"{side}_SSLMODE", "prefer"),
+            authority=env.get(f"{side}_CA", ""),
+        )
+        for side in ("SOURCE", "TARGET")
+    )
+    return source, target
+
+
+def stop(_: int, __: object) -> None:
+    """End with an exception, so that the source takes writes again."""
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run for Helm."""
+    signal.signal(signal.SIGTERM, stop)
+    source, target = read_servers(os.environ)
+    deadline = time.monotonic() + float(os.environ["IMPORT_SECONDS"])
+    try:
+        Import(source, target, freeze=os.environ["FREEZE"] == "true", deadline=deadline).run()
+    except RefusedError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except (OSError, psycopg.Error, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(f"error: {str(error).strip()}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("error: told to stop\n")
+        return 1
+    return 0

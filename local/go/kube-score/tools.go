@@ -1,0 +1,8 @@
+//go:build tools
+
+// Package tools names the commands that are built from this module.
+package tools
+
+import (
+	_ "github.com/zegl/kube-score/cmd/kube-score"
+)

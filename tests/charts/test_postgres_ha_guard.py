@@ -90,6 +90,21 @@ def test_it_lets_go_only_with_more_space_than_at_the_stop(volume: Volume, clock:
     assert store.parameters == {}
 
 
+def test_a_volume_that_was_never_short_does_not_keep_writes_stopped(
+    volume: Volume, clock: Callable[[], None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = Volume(tmp_path_factory.mktemp("other"))
+    store = Store()
+    found = guard.Guard(lambda: store, print, lambda: volume.look() + other.look())  # type: ignore[arg-type, return-value]
+    volume.free = 10
+    assert found.look(None, primary=True)
+    other.free -= 100
+    volume.free = 2000
+    clock()
+    assert found.look(None, primary=True) == ""
+    assert store.parameters == {}
+
+
 def test_what_another_keeper_left_is_mended(volume: Volume) -> None:
     found, store = make(volume, [])
     store.parameters = {SETTING: "on"}

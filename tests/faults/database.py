@@ -85,13 +85,16 @@ class Database:
         """Run helm in the namespace."""
         return run("helm", *words, "--kube-context", self.context, "--namespace", self.namespace)
 
-    def apply(self, verb: str, *settings: str, members: int = 3, chart: Path = CHART) -> str:
-        """Install or upgrade with these settings, and no others."""
+    def apply(
+        self, verb: str, *settings: str, members: int = 3, chart: Path = CHART, file: Path | None = None
+    ) -> str:
+        """Install or upgrade with these settings, and no others; a file of values comes first."""
         repository, _, digest = self.image.partition("@")
         values = [f"image.repository={repository}", f"image.digest={digest}", f"members={members}"]
         values += [*SMALL, *settings]
         self.settings, self.size = list(settings), members
         words = [word for value in values for word in ("--set", value)]
+        words += ["--values", str(file)] if file else []
         return self.helm(verb, self.release, str(chart), *words, "--timeout", "10m")
 
     def apply_in_background(self, verb: str, *settings: str) -> None:

@@ -80,7 +80,8 @@ class Guard:
                 f"{low}: writes are refused until there is more" if low else "enough space: writes are let in"
             )
         if bool(low) != self._is_stopped:
-            self._floors = {space.path: space.free for space in spaces} if low else {}
+            # Only of those that are short: the others need no more than they have.
+            self._floors = {space.path: space.free for space in spaces if str(space) in low}
             self._stopped_at = None
         self._is_stopped = bool(low)
 

@@ -1,0 +1,201 @@
+"""Commands for people, and settings that nothing but a running database can show."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+from pgha.certificates import make_authority, make_certificate
+
+from tests.faults.database import ROOT, Database, FaultError, wait_until
+from tests.faults.trial import Trial
+
+ALERTS = ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml"
+# Of the kubelet, and of a volume.
+ELSEWHERE = ("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes")
+
+
+def test_a_member_is_copied_anew(database: Database, trial: Trial) -> None:
+    database.wait_well()
+    replica = database.replicas()[0]
+    database.inside(replica, 'touch "$PGDATA/from-before"')
+
+    def again() -> None:
+        said = database.pgha("reinit", replica, pod=database.primary())
+        assert "streaming" in said
+        wait_until(
+            "its data are new",
+            lambda: "no" in database.inside(replica, 'test -e "$PGDATA/from-before" || echo no'),
+            120,
+        )
+
+    report = trial.play("replica copied anew", again)
+    assert report.lost == 0
+    assert report.writers_at_once == 1
+
+
+def test_what_leads_is_not_copied_anew(database: Database, trial: Trial) -> None:
+    del trial  # it shares the database
+    with pytest.raises(FaultError, match="leads; it is replicas that are copied anew"):
+        database.pgha("reinit", database.primary())
+    with pytest.raises(FaultError, match="there is no member db-9; there are db-0, db-1, db-2"):
+        database.pgha("switchover", "db-9")
+
+
+def test_pause_and_resume(database: Database) -> None:
+    database.wait_well()
+    assert "PAUSED: nothing fails over by itself. End it: pgha resume" in database.pgha("pause")
+    assert "PAUSED" in database.pgha("list")
+    assert "PAUSED" not in database.pgha("resume")
+    lines = database.pgha("list").splitlines()
+    assert lines[0].split() == ["MEMBER", "ROLE", "STATE", "TIMELINE", "LAG", "NOTE"]
+    assert sum("primary" in line for line in lines) == 1
+
+
+@pytest.fixture
+def other(context: str, image: str, make_namespace: str) -> Iterator[Database]:
+    """Return a second release, which leaves nothing behind."""
+    found = Database(context, make_namespace, image, release="extra")
+    yield found
+    found.helm("uninstall", found.release, "--ignore-not-found")
+    words = ("pvc,secret,configmap", "--selector", "app.kubernetes.io/instance=extra", "--ignore-not-found")
+    found.kubectl("delete", *words)
+
+
+def test_with_durability_required_a_write_waits_for_a_replica(other: Database) -> None:
+    other.apply("install", "durability=required", members=2)
+    other.wait_well()
+    primary, replica = "extra-0", "extra-1"
+    if other.primary() != primary:
+        other.pgha("switchover", primary)
+        other.wait_well()
+    other.sql("CREATE TABLE waits (a int)", primary)
+    other.kubectl("scale", "statefulset/extra", "--replicas=1")
+    wait_until("the replica is gone", lambda: replica not in str(other.pods()), 60)
+    done = threading.Event()
+
+    def write() -> None:
+        other.sql("INSERT INTO waits VALUES (1)", primary)
+        done.set()
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    assert not done.wait(10), "nobody but the primary has it"
+    assert other.sql("SELECT count(*) FROM waits", primary) == "0"
+    other.kubectl("scale", "statefulset/extra", "--replicas=2")
+    assert done.wait(120)
+    writing.join()
+    assert other.sql("SELECT count(*) FROM waits", primary) == "1"
+
+
+def values_for_everything() -> str:
+    """Return values that a shell cannot say."""
+    return json.dumps(
+        {
+            "users": [{"name": "reader", "memberOf": ["pg_read_all_data"], "databases": ["notejam", "more"]}],
+            "databases": [{"name": "more", "owner": "notejam", "extensions": ["pgcrypto"]}],
+            "database": {"name": "notejam", "user": "notejam", "extensions": ["pg_trgm"]},
+            "postgresql": {"hba": ["hostssl notejam reader all reject"]},
+            "tls": {"mode": "existingSecret", "existingSecret": "given", "required": True, "days": 90},
+            "metrics": {"enabled": True},
+        }
+    )
+
+
+def give_certificate(database: Database) -> None:
+    """Make the Secret of `tls.existingSecret`."""
+    name = database.release
+    authority = make_authority("theirs")
+    hosts = [f"{name}-primary", f"{name}-replicas", f"*.{name}-members", "localhost"]
+    made = make_certificate(authority, hosts, 30)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "given"},
+        "stringData": {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": authority.certificate},
+    }
+    database.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+
+
+def test_what_is_declared_is_there(other: Database, tmp_path_factory: pytest.TempPathFactory) -> None:
+    give_certificate(other)
+    values = tmp_path_factory.mktemp("values") / "values.json"
+    values.write_text(values_for_everything())
+    other.apply("install", members=2, file=values)
+    other.wait_well()
+
+    wait_until(
+        "the extension is there", lambda: "pg_trgm" in other.sql("SELECT extname FROM pg_extension"), 60
+    )
+    assert "pgcrypto" in other.sql("SELECT extname FROM pg_extension", database="more")
+    password = other.secret("extra-user-reader")["password"]
+
+    def connect(database: str, host: str = "extra-primary", mode: str = "verify-full") -> str:
+        words = f"host={host} user=reader dbname={database} sslmode={mode}"
+        words += " sslrootcert=/etc/postgres-ha/tls/ca.crt"
+        script = f'read -r PGPASSWORD; export PGPASSWORD; psql -XAtc "SELECT current_user" "{words}"'
+        pod = other.primary()
+        return other.kubectl(
+            "exec", "-i", pod, "-c", "postgres", "--", "sh", "-c", script, stdin=f"{password}\n"
+        )
+
+    assert connect("more").strip() == "reader"
+    assert connect("more", "extra-replicas").strip() == "reader"
+    with pytest.raises(FaultError, match=r"pg_hba\.conf rejects connection"):
+        connect("notejam")
+    with pytest.raises(FaultError, match="no encryption"):
+        connect("more", mode="disable")
+
+    names = re.findall(r"\b((?:pg|patroni|kubelet)_[a-z_]+)(?=\{|\b)", ALERTS.read_text())
+    found = "".join(scrape(other, pod["metadata"]["name"]) for pod in other.pods())
+    wanted = {name for name in names if name not in ELSEWHERE}
+    assert len(wanted) > 6
+    assert {name for name in wanted if not re.search(rf"^{name}\b", found, re.MULTILINE)} == set()
+
+
+def scrape(database: Database, pod: str) -> str:
+    """Return what a member says about itself, on both ports."""
+    fetch = (
+        "import ssl, urllib.request as r; c = ssl._create_unverified_context();"
+        "print(r.urlopen('http://127.0.0.1:9187/metrics').read().decode());"
+        "print(r.urlopen('https://127.0.0.1:8008/metrics', context=c).read().decode())"
+    )
+    return database.kubectl("exec", pod, "-c", "postgres", "--", "python3", "-c", fetch)
+
+
+def test_a_class_that_cannot_grow_volumes_is_told_and_nothing_else_changes(other: Database) -> None:
+    other.apply("install", members=1)
+    other.wait_well()
+    with pytest.raises(FaultError, match="post-upgrade"):
+        other.apply("upgrade", "storage.size=2Gi", members=1)
+    said = other.kubectl("logs", "job/extra-rollout")
+    assert "cannot grow from 1Gi to 2Gi" in said
+    assert "move to a class that allows growing" in said
+    assert other.sql("SELECT 1") == "1"
+
+
+def test_a_class_that_can_is_asked(other: Database) -> None:
+    """This cluster has no class that grows volumes; what is asked of one that says it can is seen."""
+    storage = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "faults-growing"},
+        "provisioner": "rancher.io/local-path",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": True,
+    }
+    other.kubectl("apply", "-f", "-", stdin=json.dumps(storage))
+    try:
+        other.apply("install", "storage.className=faults-growing", members=1)
+        other.wait_well()
+        before = other.pod("extra-0")["metadata"]["uid"]
+        other.apply("upgrade", "storage.className=faults-growing", "storage.size=2Gi", members=1)
+        claim = json.loads(other.kubectl("get", "pvc", "data-extra-0", "-o", "json"))
+        assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+        assert "volume data-extra-0: from 1Gi to 2Gi" in other.kubectl("logs", "job/extra-rollout")
+        assert other.pod("extra-0")["metadata"]["uid"] == before
+    finally:
+        other.kubectl("delete", "storageclass", "faults-growing")

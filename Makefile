@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-faults bench-failover lint format requirements bench-app clean-cache
+.PHONY: help up down status test test-faults bench-failover bench-postgres lint format requirements bench-app clean-cache
 
 # A cluster and a registry of your own: make up CONTEXT=name REGISTRY=registry.example.com/notejam [ADDRESS=node]
 ifdef CONTEXT
@@ -39,6 +39,9 @@ test-faults: ## Break the database in every way it must survive, on the local cl
 
 bench-failover: ## Measure how long writes pause in each case, five times each: table, and .local/failover.json
 	@python=$$(local/bootstrap.sh) && PATH="$$PWD/.local/bin:$$PATH" "$$python" -m tests.faults.bench $(ARGS)
+
+bench-postgres: ## Measure pgbench beside a plain PostgreSQL, and what an idle member takes: table, and .local/throughput.json
+	@python=$$(local/bootstrap.sh) && PATH="$$PWD/.local/bin:$$PATH" "$$python" -m tests.faults.throughput $(ARGS)
 
 lint: ## Run the linters, the type checker and the chart checks
 	@$(local) test --phases static

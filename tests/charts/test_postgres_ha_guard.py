@@ -63,11 +63,15 @@ def test_it_stops_before_the_reserve_when_the_volume_fills_fast(
 ) -> None:
     said: list[str] = []
     found, store = make(volume, said)
+    volume.free = 1000
     found.look(None, primary=True)
-    volume.free = 3500
+    volume.free = 450
     clock()
-    assert found.look(None, primary=True) == "", "500 MiB/s leave three seconds at 1704 MiB only"
-    volume.free = 1600
+    assert found.look(None, primary=True) == "", "a burst is no reason while there is twice the reserve"
+    volume.free = 400
+    clock()
+    assert found.look(None, primary=True) == "", "50 MiB/s leave three seconds at 354 MiB only"
+    volume.free = 340
     clock()
     assert found.look(None, primary=True)
     assert store.parameters == {SETTING: "on"}

@@ -36,6 +36,7 @@ DIGEST = "sha256:" + "a" * 64
         {"resources": {"limits": {"cpu": "500m"}}},
         {"networkPolicy": {"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}},
         {"fullnameOverride": "accounts"},
+        {"import": {"host": "old-primary.other", "existingSecret": "old-app", "sslMode": "verify-full"}},
     ],
 )
 def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, Any]) -> None:
@@ -50,6 +51,9 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"members": 10}, "/members"),
         ({"durability": "required", "members": 0}, "/members"),
         ({"users": [{"name": "postgres"}]}, "/users/0/name"),
+        ({"import": {"host": "old-primary"}}, "/import/existingSecret"),
+        ({"import": {"existingSecret": "old-app"}}, "/import/existingSecret"),
+        ({"import": {"host": "old", "existingSecret": "a", "sslMode": "maybe"}}, "/import/sslMode"),
         ({"users": [{"name": "reader", "password": "hunter2"}]}, "'password' not allowed"),
         ({"users": [{"name": "notejam"}]}, "users[0].name is notejam, which is taken"),
         ({"users": [{"name": "a"}, {"name": "a"}]}, "users[1].name is a, which is taken"),

@@ -105,11 +105,14 @@ class SmallVolume:
 
 @pytest.fixture
 def small(other: Database) -> Iterator[SmallVolume]:
-    other.apply("install", "storage.wal.enabled=true", f"storage.wal.size={WAL_MEBIBYTES}Mi", members=1)
+    # Without a bound, a slot that nobody reads keeps the whole log.
+    wal = ("storage.wal.enabled=true", f"storage.wal.size={WAL_MEBIBYTES}Mi")
+    other.apply("install", *wal, "postgresql.parameters.max_slot_wal_keep_size=-1", members=1)
     other.wait_well()
     made = SmallVolume(other, Nodes(other))
     made.put_in()
-    other.sql("CREATE TABLE filler (a text); SELECT pg_create_physical_replication_slot('holds', true)")
+    other.sql("CREATE TABLE filler (a text); GRANT ALL ON filler TO notejam")
+    other.sql("SELECT pg_create_physical_replication_slot('holds', true)")
     yield made
     other.helm("uninstall", other.release)
     wait_until("it is gone", lambda: not other.pods(), 120)
@@ -137,7 +140,7 @@ def test_a_full_disk_stops_writes_and_a_larger_one_lets_them_in(other: Database,
     wait_until("writes are let in", lambda: other.sql(fill, "other-0") == "", 60)
 
     # One statement that would fill the volume by itself is no new transaction: it is ended.
-    assert "canceling statement" in fill_up(other, FILL.format(rows=4_000_000))
+    assert "canceling statement" in as_app(other, FILL.format(rows=4_000_000))
     assert "ended 1 transactions" in other.kubectl("logs", "other-0", "-c", "keeper")
     assert restarts(other) == [0, 0]
 
@@ -159,6 +162,16 @@ def test_a_disk_that_something_else_fills_neither_corrupts_nor_loops(
     assert int(other.sql("SELECT count(*) FROM filler", "other-0")) >= int(rows) + 1
     assert other.sql("SELECT sum(checksum_failures) FROM pg_stat_database", "other-0") in {"", "0"}
     assert restarts(other) == [0, 0]
+
+
+def as_app(database: Database, statement: str) -> str:
+    """Run it as the application does; return what is said."""
+    script = (
+        "PGPASSWORD=$(cat /etc/postgres-ha/app/password); export PGPASSWORD; "
+        "psql -Xq -f - 'host=localhost user=notejam dbname=notejam sslmode=require' 2>&1 || true"
+    )
+    words = ("exec", "-i", "other-0", "-c", "postgres", "--", "sh", "-c", script)
+    return database.kubectl(*words, stdin=statement)
 
 
 def refusal(database: Database, statement: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -18,7 +17,7 @@ from local.images import APP, Store
 from local.settings import read_settings
 from local.workshop import make_workshop
 from tests.faults.database import ROOT, Database, FaultError, run, wait_until
-from tests.faults.nodes import ENGINE
+from tests.faults.images import push_upon
 
 PAGE = ROOT / "docs" / "postgres-major-upgrade.md"
 SOURCE = Path(__file__).with_name("postgres16")
@@ -58,16 +57,7 @@ def sixteen(image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     shutil.copytree(package.with_name("pgserver.libs"), folder / "libs")
     for name in FILES:
         shutil.copy(SOURCE / name, folder / name)
-    key = hashlib.sha256(
-        image.encode() + b"".join((folder / name).read_bytes() for name in FILES)
-    ).hexdigest()[:12]
-    tag = f"{image.partition('@')[0]}16:{key}"
-    plain = ("--tls-verify=false",) if ENGINE == "podman" else ()
-    words = ("--quiet", "--build-arg", f"BASE={image}", "--tag", tag, str(folder))
-    run(ENGINE, "build", *plain, *words, seconds=600)
-    run(ENGINE, "push", *plain, tag)
-    run(ENGINE, "rmi", tag)
-    return tag
+    return push_upon(image, folder, f"{image.partition('@')[0]}-16:test")
 
 
 @pytest.fixture

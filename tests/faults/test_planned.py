@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.faults.database import Database, wait_until
+from tests.faults.images import push_upon
 from tests.faults.nodes import Nodes
 from tests.faults.test_crashes import assert_nothing_lost
 from tests.faults.trial import Trial
@@ -53,6 +56,19 @@ def test_a_rolling_change_moves_the_primary_once(database: Database, trial: Tria
     assert timelines(database) == before + 1
     assert database.primary() != primary
     assert not identities & {pod["metadata"]["uid"] for pod in database.pods()}
+
+
+def test_a_new_image(database: Database, trial: Trial, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nLABEL test=upgrade\n")
+    before, old = timelines(database), database.image
+    database.image = push_upon(old, tmp_path, f"{old.partition('@')[0]}-new:test")
+    report = trial.play("rolling upgrade of the image", lambda: database.apply("upgrade"))
+    assert_nothing_lost(report)
+    assert timelines(database) == before + 1
+    for pod in database.pods():
+        assert {item["image"] for item in pod["spec"]["containers"]} == {database.image}
+    database.image = old
+    database.apply("upgrade")
 
 
 def test_the_primary_is_killed_during_a_rolling_change(database: Database, trial: Trial) -> None:

@@ -58,7 +58,9 @@ def describe_low(
             floor = (floors or {}).get(space.path, 0)
             needed = max(space.reserve * 1.5, floor + space.reserve / 2 if floor else 0)
         else:
-            needed = space.reserve + REACTION_SECONDS * (speeds or {}).get(space.path, 0.0)
+            ahead = REACTION_SECONDS * (speeds or {}).get(space.path, 0.0)
+            # No more than once the reserve: a burst is not what is to come.
+            needed = space.reserve + min(ahead, space.reserve)
         if space.free < needed:
             low.append(str(space))
     return "; ".join(low)

@@ -71,8 +71,8 @@ class Keeper:
         if self._connection is None:
             time.sleep(min(seconds, RECONNECT))
             return
-        readable, _, _ = select.select([self._connection.fileno()], [], [], seconds)
-        if readable:
+        # A statement may have met the end before this does; such a connection has no socket any more.
+        if self._connection.closed or select.select([self._connection.fileno()], [], [], seconds)[0]:
             self._connection.close()
             self._connection = self._try_connect()
             if self._connection is None:

@@ -215,7 +215,7 @@ class TestPreStop:
         assert [line.startswith("failed:") for line in said] == [True, True]
 
 
-class TestOnRoleChange:
+class TestLabel:
     PODS = "GET /api/v1/namespaces/stage/pods?labelSelector=cluster-name%3Ddb%2Crole%3Dprimary"
     LOCK = "GET /api/v1/namespaces/stage/configmaps/db-leader"
     PATCH = "PATCH /api/v1/namespaces/stage/pods/"
@@ -224,18 +224,30 @@ class TestOnRoleChange:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
         try:
             api = load("kube").Api(connection, "token", "stage")
-            return load("on_role_change").take_label(api, "db-1", "db")
+            return load("label").take_label(api, "db-1", "db")
         finally:
             connection.close()
 
     @staticmethod
-    def pod(name: str) -> dict[str, Any]:
-        return {"metadata": {"name": name, "resourceVersion": "7"}}
+    def pod(name: str, state: str = "stopped") -> dict[str, Any]:
+        status = json.dumps({"role": "primary", "state": state})
+        return {"metadata": {"name": name, "resourceVersion": "7", "annotations": {"status": status}}}
 
-    def test_takes_the_label_from_the_others_and_puts_it_on(self, server: Server) -> None:
+    @pytest.mark.parametrize(
+        ("state", "order"),
+        [
+            # Never two pods behind the Service that could take writes: taken away first, then put on.
+            ("running", ["db-0", "db-1"]),
+            # It gave up: the Service gets the new one without waiting.
+            ("stopped", ["db-1", "db-0"]),
+        ],
+    )
+    def test_takes_the_label_from_the_others_and_puts_it_on(
+        self, server: Server, state: str, order: list[str]
+    ) -> None:
         server.routes |= {
             self.LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
-            self.PODS: (200, {"items": [self.pod("db-0")]}),
+            self.PODS: (200, {"items": [self.pod("db-0", state)]}),
             self.PATCH + "db-0": (200, {}),
             self.PATCH + "db-1": (200, {}),
         }
@@ -243,8 +255,7 @@ class TestOnRoleChange:
         (patch,) = server.bodies(self.PATCH + "db-0")
         assert patch == {"metadata": {"resourceVersion": "7", "labels": {"role": None}}}
         assert server.bodies(self.PATCH + "db-1") == [{"metadata": {"labels": {"role": "primary"}}}]
-        # Never two pods behind the Service: taken away first, then put on.
-        assert [route[-4:] for route, *_ in server.seen if route.startswith("PATCH")] == ["db-0", "db-1"]
+        assert [route[-4:] for route, *_ in server.seen if route.startswith("PATCH")] == order
         assert {authorization for *_, authorization in server.seen} == {"Bearer token"}
 
     def test_a_label_that_is_there_is_left_alone(self, server: Server) -> None:
@@ -265,11 +276,44 @@ class TestOnRoleChange:
         with pytest.raises(OSError, match="403"):
             self.take(server)
 
-    @pytest.mark.parametrize(
-        "arguments", [["on_role_change", "replica", "db"], ["on_start", "primary", "db"]]
-    )
-    def test_other_events_are_none_of_its_business(self, arguments: list[str]) -> None:
-        assert load("on_role_change").main(arguments) == 0
+    def test_news_on_the_pipe_move_it_at_once(self, server: Server, tmp_path: Path) -> None:
+        moved = threading.Event()
+        failures = iter([(503, "")])
+
+        def lock() -> Answer:
+            return next(failures, (200, {"metadata": {"annotations": {"leader": "db-1"}}}))
+
+        def patched() -> Answer:
+            moved.set()
+            return 200, {}
+
+        server.routes |= {
+            self.LOCK: lock,
+            self.PODS: (200, {"items": []}),
+            self.PATCH + "db-1": patched,
+        }
+        token = tmp_path / "token"
+        token.write_text("first\n")
+        api = load("kube").Api(
+            http.client.HTTPConnection("127.0.0.1", server.server_address[1]), token, "stage"
+        )
+        pipe = tmp_path / "keeper"
+        load("label").Mover(api, "db-1", "db", print, pipe).start()
+        with pipe.open("r+b", buffering=0) as news:
+            news.write(b"role\n")
+            assert moved.wait(10)
+        assert {authorization for *_, authorization in server.seen} == {"Bearer first"}
+        # A token is read when it is needed: the kubelet renews it.
+        token.write_text("second\n")
+        moved.clear()
+        with pipe.open("r+b", buffering=0) as news:
+            news.write(b"role\n")
+            assert moved.wait(10)
+        assert server.seen[-1][2] == "Bearer second"
+
+    def test_a_member_without_a_keeper_is_promoted_all_the_same(self) -> None:
+        script = IMAGE / "tell_keeper.sh"
+        assert subprocess.run(["sh", str(script)], check=False, timeout=10).returncode == 0
 
 
 @pytest.fixture

@@ -95,7 +95,8 @@ kubernetes:
   labels:
     {{- include "postgres-ha.selectorLabels" . | nindent 4 }}
   scope_label: cluster-name
-  role_label: role
+  # The keepers set `role`, by which the Services select.
+  role_label: patroni-role
   leader_label_value: primary
   follower_label_value: replica
   standby_leader_label_value: standby-leader
@@ -140,10 +141,11 @@ postgresql:
     {{- if .Values.storage.wal.enabled }}
     - waldir: /pgwal/17
     {{- end }}
-  # The label of the primary's Service moves while Postgres is being promoted, and is put right afterwards.
-  pre_promote: postgres-ha-pre-promote
+  # The keeper moves the label of the primary's Service while Postgres is being promoted.
+  pre_promote: postgres-ha-tell-keeper
   callbacks:
-    on_role_change: pgha on-role-change
+    on_start: postgres-ha-tell-keeper
+    on_role_change: postgres-ha-tell-keeper
   parameters:
     unix_socket_directories: /run/postgresql
     ssl: "on"

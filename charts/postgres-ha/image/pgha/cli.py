@@ -174,12 +174,6 @@ def _patroni(arguments: list[str]) -> int:
     return start_patroni.main(arguments)
 
 
-def _role_change(arguments: list[str]) -> int:
-    from pgha import on_role_change
-
-    return on_role_change.main(arguments)
-
-
 INTERNAL: dict[str, Callable[[list[str]], int]] = {
     "keeper": _keeper,
     "rollout": _rollout,
@@ -188,5 +182,4 @@ INTERNAL: dict[str, Callable[[list[str]], int]] = {
     "import": _import,
     "patroni": _patroni,
     "leader-is-plain": _plain,
-    "on-role-change": _role_change,
 }

@@ -1,6 +1,7 @@
 """Runs beside Patroni in every member, in a container of its own, and does what Patroni does not.
 
 - A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
+- A new primary takes the label of the primary's Service while it is promoted; a replica has that of theirs.
 - New certificates are taken up without a restart.
 - On the primary: roles, databases and extensions are made as declared, and writes stop while a volume is
   nearly full.
@@ -24,12 +25,15 @@ import psycopg
 from pgha.desired import fetch_desired
 from pgha.guard import Guard
 from pgha.kube import Api
+from pgha.label import Mover, holder
 from pgha.patroni import TLS, Patroni
 from pgha.reconcile import Reconciler, connect_locally
 
 ANNOTATION = "postgres-ha/keeper"
 PERIOD = 5.0
 DISK_PERIOD = 1.0
+# How often a label is looked at that should be there already.
+LABEL_PERIOD = 60.0
 RECONNECT = 0.5
 
 
@@ -42,8 +46,9 @@ def log(text: str) -> None:
 class Keeper:
     """State between two rounds."""
 
-    def __init__(self, patroni: Callable[[], Patroni], api: Api, pod: str, scope: str) -> None:
-        self._patroni, self._api, self._pod, self._scope = patroni, api, pod, scope
+    def __init__(self, patroni: Callable[[], Patroni], api: Api, mover: Mover, pod: str, scope: str) -> None:
+        self._patroni, self._api, self._mover = patroni, api, mover
+        self._pod, self._scope = pod, scope
         self._connection: Any = None
         self._was_up = False
         self._certificates = fingerprint(TLS)
@@ -54,6 +59,7 @@ class Keeper:
         self._guard = Guard(patroni, log)
         self._is_leading = False
         self._low = ""
+        self._label, self._label_until = "", 0.0
 
     def run(self) -> None:
         """Work until the container ends."""
@@ -95,6 +101,7 @@ class Keeper:
         """Look at everything once; one trouble keeps no other thing from being looked at."""
         self._attempt("certificates", self._reload_certificates)
         self._is_leading = bool(self._attempt("postgres", self._is_primary))
+        self._attempt("label", self._look_at_label)
         self._attempt("disk", self._look_at_disk)
         if self._is_leading:
             self._attempt("roles", self._reconcile)
@@ -121,6 +128,22 @@ class Keeper:
         with self._connection.cursor() as cursor:
             cursor.execute("SELECT NOT pg_is_in_recovery()")
             return bool(cursor.fetchone()[0])
+
+    def _look_at_label(self) -> None:
+        """See to this pod's label; what is urgent about it comes over the pipe."""
+        wanted = "primary" if self._is_leading else "replica"
+        now = time.monotonic()
+        if self._connection is None or (wanted == self._label and now < self._label_until):
+            return
+        if self._is_leading:
+            # This container may have been away when it should have been told.
+            self._mover.ask()
+        elif holder(self._api, self._scope) in {"", self._pod}:
+            # A former primary keeps its label until there is a new one, see pgha.label.
+            return
+        else:
+            self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": {"role": "replica"}}})
+        self._label, self._label_until = wanted, now + LABEL_PERIOD
 
     def _reload_certificates(self) -> None:
         found = fingerprint(TLS)
@@ -166,4 +189,8 @@ def stop(_: int, __: object) -> None:
 def main() -> None:
     """Run until told to stop."""
     signal.signal(signal.SIGTERM, stop)
-    Keeper(Patroni.at, Api.in_cluster(), os.environ["POD_NAME"], os.environ["PATRONI_SCOPE"]).run()
+    pod, scope = os.environ["POD_NAME"], os.environ["PATRONI_SCOPE"]
+    # A connection of its own: what the keeper does else must not hold it up.
+    mover = Mover(Api.in_cluster(), pod, scope, log)
+    mover.start()
+    Keeper(Patroni.at, Api.in_cluster(), mover, pod, scope).run()

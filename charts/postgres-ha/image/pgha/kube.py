@@ -23,7 +23,8 @@ class ApiError(OSError):
 class Api:
     """Objects of one namespace; paths are relative to it, with their API group where it is not the core's."""
 
-    def __init__(self, connection: http.client.HTTPConnection, token: str, namespace: str) -> None:
+    def __init__(self, connection: http.client.HTTPConnection, token: str | Path, namespace: str) -> None:
+        """Take a token, or the file that always has the current one."""
         self._connection = connection
         self._token = token
         self._namespace = namespace
@@ -34,8 +35,7 @@ class Api:
         context = ssl.create_default_context(cafile=str(TOKEN_DIRECTORY / "ca.crt"))
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
         connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
-        token = (TOKEN_DIRECTORY / "token").read_text(encoding="ascii").strip()
-        return cls(connection, token, os.environ["POD_NAMESPACE"])
+        return cls(connection, TOKEN_DIRECTORY / "token", os.environ["POD_NAMESPACE"])
 
     def close(self) -> None:
         """Close the connection; the next call opens it again."""
@@ -44,8 +44,10 @@ class Api:
     def call(self, method: str, path: str, body: object = None, group: str = "") -> dict[str, Any]:
         """Send one request; raise ApiError for an answer that is no success, OSError where none came."""
         base = f"/apis/{group}" if group else "/api/v1"
+        # The kubelet renews it every hour.
+        token = self._token if isinstance(self._token, str) else self._token.read_text("ascii").strip()
         headers = {
-            "Authorization": f"Bearer {self._token}",
+            "Authorization": f"Bearer {token}",
             "Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json",
         }
         text = None if body is None else json.dumps(body)

@@ -1,0 +1,98 @@
+"""The label of the primary's Service: a new primary takes it, from every other member too.
+
+The Services select pods by the label `role`, which the keepers set: Patroni takes it from a primary that hands
+over before the next one has it, and puts it on that one in its next loop only. Patroni's own label is
+`patroni-role`. A primary that is frozen, or on a node that is cut off, cannot give its label back; Kubernetes
+notices it after 40 s and more. Until then the Service would have two pods, one of them unable to write.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pgha.kube import Api
+
+PIPE = Path("/run/postgresql/keeper")
+ATTEMPTS = 5
+PAUSE = 0.2
+
+
+def take_label(api: Api, me: str, scope: str) -> list[str]:
+    """Put role=primary on this pod and take it from every other; return the names of those others.
+
+    A former primary that gave up in good order keeps the label until now, and loses it after this pod has it:
+    kube-proxy carries out the first of two changes at once and lets the second wait for a second. From one
+    that went silent it is taken first, so that the two are never both behind the Service.
+    """
+    # This may run late. Whoever holds the lock by now does it instead.
+    if holder(api, scope) != me:
+        return []
+    labelled = api.pods(f"cluster-name={scope},role=primary")
+    others = [pod for pod in labelled if pod["metadata"]["name"] != me]
+    silent = [pod for pod in others if says_it_leads(pod)]
+    for pod in silent:
+        _strip(api, pod)
+    if len(others) == len(labelled):
+        api.call("PATCH", f"/pods/{me}", {"metadata": {"labels": {"role": "primary"}}})
+    for pod in others:
+        if pod not in silent:
+            _strip(api, pod)
+    return [str(pod["metadata"]["name"]) for pod in others]
+
+
+def holder(api: Api, scope: str) -> str:
+    """Return who holds the lock, empty where nobody does."""
+    leader = api.call("GET", f"/configmaps/{scope}-leader")
+    return str((leader["metadata"].get("annotations") or {}).get("leader") or "")
+
+
+def says_it_leads(pod: dict[str, Any]) -> bool:
+    """Whether the last that was heard of a pod is that it is a running primary."""
+    told = json.loads((pod["metadata"].get("annotations") or {}).get("status") or "{}")
+    return told.get("state") == "running" and told.get("role") in {"primary", "master"}
+
+
+def _strip(api: Api, pod: dict[str, Any]) -> None:
+    # The version makes the API refuse the patch if the pod changed meanwhile; then it is looked at again.
+    metadata = {"resourceVersion": pod["metadata"]["resourceVersion"], "labels": {"role": None}}
+    api.call("PATCH", f"/pods/{pod['metadata']['name']}", {"metadata": metadata})
+
+
+class Mover(threading.Thread):
+    """Waits for news of this member's role on a pipe, and moves the label at once."""
+
+    def __init__(self, api: Api, me: str, scope: str, log: Callable[[str], None], pipe: Path = PIPE) -> None:
+        super().__init__(daemon=True)
+        self._api, self._me, self._scope, self._log = api, me, scope, log
+        if not pipe.is_fifo():
+            os.mkfifo(pipe)
+        # Also for writing, so that it never ends.
+        self._pipe = os.open(pipe, os.O_RDWR)
+
+    def run(self) -> None:
+        """Work until the process ends."""
+        while os.read(self._pipe, 4096):
+            self._move()
+
+    def ask(self) -> None:
+        """Have it looked at now."""
+        os.write(self._pipe, b"look\n")
+
+    def _move(self) -> None:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                stripped = take_label(self._api, self._me, self._scope)
+            except OSError as error:
+                # Also where the API server closed a connection that had nothing to do.
+                if not left:
+                    self._log(f"could not move the role label: {error}")
+                    return
+                time.sleep(PAUSE if left < ATTEMPTS - 1 else 0)
+            else:
+                if stripped:
+                    self._log(f"took role=primary from {', '.join(stripped)}")
+                return

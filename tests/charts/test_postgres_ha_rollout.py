@@ -11,6 +11,7 @@ import pytest
 from pgha import cli, disk, rollout, start_patroni
 from pgha.kube import ApiError
 from pgha.patroni import Member, parse_members
+from pgha.steps import Action, Step
 
 MEBIBYTE = disk.MEBIBYTE
 LEADER = {"name": "db-0", "role": "leader", "state": "running", "timeline": 3, "host": "10.0.0.1"}
@@ -241,3 +242,43 @@ class TestCommands:
         monkeypatch.setattr("pgha.patroni.PORT", 1)
         assert cli.main(["list"]) == 1
         assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_switchover_waits_until_the_services_have_taken_up_who_became_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, taken = [100.0], []
+    step = Step(Action.SWITCH_OVER, "it is of the old kind", "db-0", "db-1")
+    monkeypatch.setattr(rollout.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(rollout, "next_step", lambda _: step)
+    api = PlayedApi()
+    found = rollout.Rollout(api, "db", "db", "patroni:x", 1000.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(found, "_members", list)
+    monkeypatch.setattr(found, "_take", taken.append)
+    for passed in (0.0, 1.9):
+        now[0] = 100.0 + passed
+        assert not found.advance()
+        assert taken == []
+    now[0] = 102.0
+    found.advance()
+    assert taken == [step]
+    api.ready = "False"
+    found.advance()
+    assert taken == [step], "the endpoints have just changed again"
+
+
+class PlayedApi:
+    """One pod, which is ready or not."""
+
+    ready = "True"
+
+    def find(self, *_: str) -> dict[str, Any]:
+        status = {"observedGeneration": 1, "updateRevision": "new"}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}}
+        return {"metadata": {"generation": 1}, "status": status, "spec": spec}
+
+    def pods(self, _: str) -> list[dict[str, Any]]:
+        labels = {"controller-revision-hash": "new"}
+        status = {"conditions": [{"type": "Ready", "status": self.ready}]}
+        metadata = {"name": "db-0", "uid": "one", "labels": labels}
+        return [{"metadata": metadata, "spec": {"containers": []}, "status": status}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -199,3 +200,35 @@ def test_a_class_that_can_is_asked(other: Database) -> None:
         assert other.pod("extra-0")["metadata"]["uid"] == before
     finally:
         other.kubectl("delete", "storageclass", "faults-growing")
+
+
+def commands_of_runbooks() -> list[str]:
+    """Return the commands in the pages of the alerts, each once, as they stand there."""
+    pages = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+    found = [
+        line.strip() for page in pages for line in page.read_text().splitlines() if line.startswith("    ")
+    ]
+    return list(dict.fromkeys(line for line in found if line.startswith("kubectl ")))
+
+
+def test_every_command_of_the_runbooks_runs(database: Database, trial: Trial) -> None:
+    del trial  # it shares the database
+    commands = commands_of_runbooks()
+    assert len(commands) > 10
+    for command in commands:
+        database.wait_well()
+        primary, replica = database.primary(), database.replicas()[0]
+        filled = command.replace("exec -it", "exec").replace(
+            "patronictl failover", "patronictl failover --force"
+        )
+        filled = filled.replace("<name>", database.release).replace("<the primary>", primary)
+        filled = re.sub(r"<[^>]+>", replica, filled)
+        if "pg_drop_replication_slot" in filled:
+            database.sql("SELECT pg_create_physical_replication_slot('name')", primary)
+        place = f"kubectl --context {database.context} --namespace {database.namespace}"
+        script = filled.replace("kubectl", place, 1)
+        done = subprocess.run(
+            ["bash", "-c", script], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{script}\n{done.stdout}{done.stderr}"
+    database.wait_well()

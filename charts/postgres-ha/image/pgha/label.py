@@ -1,9 +1,11 @@
 """The label of the primary's Service: a new primary takes it, from every other member too.
 
-The Services select pods by the label `role`, which the keepers set: Patroni takes it from a primary that hands
-over before the next one has it, and puts it on that one in its next loop only. Patroni's own label is
-`patroni-role`. A primary that is frozen, or on a node that is cut off, cannot give its label back; Kubernetes
-notices it after 40 s and more. Until then the Service would have two pods, one of them unable to write.
+The Services select pods by the label `role`, which the keepers set: Patroni takes it from a primary that
+hands over before the next one has it, and puts it on that one only in its next loop. Its own is
+`patroni-role`.
+
+A primary that is frozen, or on a node that is cut off, cannot give its label back; Kubernetes notices it
+after 40 s and more. Until then the Service would have two pods, one of them unable to write.
 """
 
 import json

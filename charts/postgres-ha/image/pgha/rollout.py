@@ -29,6 +29,9 @@ SETTLE_SECONDS = 3.0
 # How long a pod may fail to start before it is called hopeless.
 PATIENCE = 60.0
 SWITCHOVER_ATTEMPTS = 3
+# kube-proxy lets a change wait for a second after the one before: a switchover right after a member became
+# ready would pause writes for that second.
+CALM_SECONDS = 2.0
 HOPELESS = frozenset(
     (
         "ErrImagePull",
@@ -107,6 +110,8 @@ class Rollout:
         self._said, self._said_at = "", 0.0
         self._trouble_since: dict[str, float] = {}
         self._settled_at = 0.0
+        self._ready: frozenset[str] = frozenset()
+        self._calm_at = 0.0
         self.switchovers = 0
 
     def say(self, text: str) -> None:
@@ -175,6 +180,9 @@ class Rollout:
         wanted = int(found["spec"]["replicas"])
         pods = [read_pod(pod, status["updateRevision"]) for pod in self._api.pods(selector)]
         self._pods = [pod for pod in pods if pod.ordinal < wanted]
+        ready = frozenset(pod.uid for pod in self._pods if pod.is_ready)
+        if ready != self._ready:
+            self._ready, self._calm_at = ready, time.monotonic() + CALM_SECONDS
         members = [member for member in self._members() if member.ordinal < wanted]
         cannot = self._failed_switchovers >= SWITCHOVER_ATTEMPTS
         return Facts(wanted, self._pods, members, frozenset(self._restarted), cannot)
@@ -246,6 +254,8 @@ class Rollout:
             if time.monotonic() >= self._settled_at:
                 return True
             self.say("waiting: the members read their settings")
+        elif step.action is Action.SWITCH_OVER and time.monotonic() < self._calm_at:
+            self.say("waiting: the Services take up the member that has just become ready")
         else:
             self._take(step)
         return False

@@ -166,5 +166,5 @@ def main() -> int:
         int(env["TLS_DAYS"]),
         datetime.now(UTC),
     )
-    sys.stdout.write(renewal.run(env.get("APP_SECRET", "")) + "\n")
+    sys.stdout.write(renewal.run(env.get("APP_CREDENTIALS", "")) + "\n")
     return 0

@@ -19,6 +19,7 @@ def test_its_node_stops_and_comes_back(database: Database, trial: Trial, nodes: 
         "stop of the primary's node", lambda: nodes.stop(node), recover=lambda: nodes.start(node)
     )
     assert_nothing_lost(report)
+    assert report.timelines == 2
 
 
 def test_its_node_stands_still_and_goes_on(database: Database, trial: Trial, nodes: Nodes) -> None:
@@ -29,6 +30,7 @@ def test_its_node_stands_still_and_goes_on(database: Database, trial: Trial, nod
         "standstill of the primary's node", lambda: nodes.freeze(node), recover=lambda: nodes.thaw(node)
     )
     assert_nothing_lost(report)
+    assert report.timelines == 2
 
 
 def test_it_is_cut_off(database: Database, trial: Trial, nodes: Nodes) -> None:

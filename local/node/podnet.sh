@@ -33,18 +33,36 @@ keep_inside() {
   done
 }
 
-# The policy daemon queues packets by nftables. Where the kernel's nftables cannot queue, its table is missing and
-# iptables does the queueing, with two exceptions. A node may always reach its own pods, or probes would fail. And DNS
-# is not judged: resolvers send two questions from one socket, both are new connections while the first waits in the
-# queue, the second is then dropped as a clash, and the caller waits 5 seconds for it.
+# The policy daemon queues packets by nftables. Where the kernel's nftables cannot queue, iptables does it, with two
+# exceptions. A node may always reach its own pods, or probes would fail. And DNS is not judged: resolvers send two
+# questions from one socket, both are new connections while the first waits in the queue, the second is then dropped as
+# a clash, and the caller waits 5 seconds for it.
 # Without the daemon the packets pass: the queue is bypassed.
 chain=PODNET
 jump=(-d "$POD_RANGE" -m conntrack --ctstate NEW -j "$chain")
+table=(inet kube-network-policies)
+
+can_queue() { # all or nothing: a rule that fails leaves no table
+  nft "add table inet podnet; add chain inet podnet trial; add rule inet podnet trial queue num $QUEUE" 2> /dev/null \
+    && nft delete table inet podnet
+}
+
+# There the daemon tries again every second. Each failure takes a hook back, upon which the kernel drops whatever waits
+# in a queue of the node: of 500 new connections one was a second late, and more while pods came and went. A table of
+# that name which is somebody's own makes it fail before it has hooks. It lasts as long as the program that made it.
+hold_table() {
+  nft list table "${table[@]}" 2> /dev/null | grep -q owner && return
+  { echo "add table ${table[*]} { flags owner; }" && exec sleep infinity; } | nft -i > /dev/null 2>&1 &
+}
 
 queue_new_connections() {
-  if nft list table inet kube-network-policies > /dev/null 2>&1; then
+  if can_queue; then
+    nft list table "${table[@]}" > /dev/null 2>&1 || return
     iptables -t mangle -D POSTROUTING "${jump[@]}" 2> /dev/null && echo "policies: nftables queues new connections"
-  elif ! iptables -t mangle -C POSTROUTING "${jump[@]}" 2> /dev/null; then
+    return
+  fi
+  hold_table
+  if ! iptables -t mangle -C POSTROUTING "${jump[@]}" 2> /dev/null; then
     fill_chain && iptables -t mangle -A POSTROUTING "${jump[@]}" && echo "policies: iptables queues new connections"
   fi
 }

@@ -94,6 +94,50 @@ def test_it_lets_go_only_with_more_space_than_at_the_stop(volume: Volume, clock:
     assert store.parameters == {}
 
 
+def test_what_was_free_at_a_stop_is_forgotten_after_a_minute(
+    volume: Volume, clock: Callable[[], None]
+) -> None:
+    """Or a burst of a few seconds would keep writes out for ever."""
+    found, _ = make(volume, [])
+    volume.free = 500
+    for _ in range(2):
+        found.look(None, primary=True)
+        clock()
+    volume.free = 320
+    assert found.look(None, primary=True)
+    for _ in range(59):
+        clock()
+        assert found.look(None, primary=True), "306 would do, but it had 320 when it stopped"
+    clock()
+    assert found.look(None, primary=True) == ""
+
+
+def test_two_looks_at_once_say_nothing_about_speed(volume: Volume) -> None:
+    found, _ = make(volume, [])
+    volume.free = 400
+    found.look(None, primary=True)
+    volume.free = 390
+    assert found.look(None, primary=True) == ""
+
+
+def test_a_volume_that_takes_no_ballast_is_guarded_all_the_same(
+    volume: Volume, clock: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(122, "Disk quota exceeded")
+
+    monkeypatch.setattr(guard.os, "posix_fallocate", refuse)
+    said: list[str] = []
+    found, store = make(volume, said)
+    found.look(None, primary=True)
+    clock()
+    volume.free = 100
+    found.look(None, primary=True)
+    assert store.parameters == {SETTING: "on"}
+    assert sum("no ballast" in text for text in said) == 1
+    assert list(volume.folder.iterdir()) == []
+
+
 def test_a_volume_that_was_never_short_does_not_keep_writes_stopped(
     volume: Volume, clock: Callable[[], None], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -157,7 +201,7 @@ def test_transactions_from_before_the_stop_are_ended(volume: Volume, clock: Call
     found.look(connection, primary=True)
     clock()
     found.look(connection, primary=True)
-    cancels = [values for statement, values in connection.statements if "pg_cancel_backend" in statement]
+    cancels = [values for statement, values in connection.statements if "pg_terminate_backend" in statement]
     assert cancels == [("then",), ("then",)]
     assert len(connection.statements) == 3, "the moment of the stop is asked for once"
     assert "ended 2 transactions" in said[-1]

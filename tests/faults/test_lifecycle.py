@@ -140,7 +140,7 @@ def test_a_full_disk_stops_writes_and_a_larger_one_lets_them_in(other: Database,
     wait_until("writes are let in", lambda: other.sql(fill, "other-0") == "", 60)
 
     # One statement that would fill the volume by itself is no new transaction: it is ended.
-    assert "canceling statement" in as_app(other, FILL.format(rows=4_000_000))
+    assert "terminating connection" in as_app(other, FILL.format(rows=4_000_000))
     assert "ended 1 transactions" in other.kubectl("logs", "other-0", "-c", "keeper")
     assert restarts(other) == [0, 0]
 

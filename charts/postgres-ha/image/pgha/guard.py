@@ -18,13 +18,20 @@ CONFIG_PERIOD = 5.0
 # Two segments of the log: enough for the checkpoint that ends a recovery.
 BALLAST = 32 * MEBIBYTE
 BALLAST_NAME = ".ballast"
-EMPTY = 8 * MEBIBYTE
+# A segment of the log has 16 MiB: with less than that Postgres ends, whatever else is free.
+EMPTY = 24 * MEBIBYTE
+# Looks that are closer together say nothing about speed.
+LEAST_SECONDS = 0.9
+# After this, what was free at a stop no longer matters: a burst is over.
+FLOOR_SECONDS = 60.0
 # Whoever writes on purpose after a stop does so later than this.
 GRACE_SECONDS = 5.0
-CANCEL = """
-    SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+# Ended, not cancelled: a commit that is cancelled while it waits for a replica is reported as done. Those that
+# only wait write nothing any more.
+END = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND backend_xid IS NOT NULL AND usename <> 'postgres'
-    AND xact_start < %s
+    AND xact_start < %s AND wait_event IS DISTINCT FROM 'SyncRep'
 """
 
 
@@ -39,7 +46,10 @@ class Guard:
     ) -> None:
         self._patroni, self._log, self._measure = patroni, log, look
         self._seen: dict[str, tuple[float, int]] = {}
+        self._speeds: dict[str, float] = {}
         self._floors: dict[str, int] = {}
+        self._floors_until = 0.0
+        self._ballast_error = ""
         self._is_stopped = False
         self._stopped_at: Any = None
         self._next_config = 0.0
@@ -47,28 +57,32 @@ class Guard:
     def look(self, connection: Any, *, primary: bool) -> str:
         """Look once, a second after the last time or so; return what is short of space."""
         spaces = self._measure()
-        speeds = self._speeds(spaces)
+        self._look_at_speed(spaces)
         for space in spaces:
-            self._keep_ballast(space)
+            self._try_ballast(space)
         if not primary:
+            # The next time it leads, it begins anew.
+            self._is_stopped, self._floors, self._next_config = False, {}, 0.0
             return describe_low(spaces, is_stopped=False)
-        low = describe_low(spaces, is_stopped=self._is_stopped, speeds=speeds, floors=self._floors)
         now = time.monotonic()
+        if now >= self._floors_until:
+            self._floors = {}
+        low = describe_low(spaces, is_stopped=self._is_stopped, speeds=self._speeds, floors=self._floors)
         if bool(low) != self._is_stopped or now >= self._next_config:
             self._next_config = now + CONFIG_PERIOD
             self._settle(spaces, low)
         if low and connection is not None:
-            self._cancel(connection)
+            self._end_writers(connection)
         return low
 
-    def _speeds(self, spaces: list[Space]) -> dict[str, float]:
+    def _look_at_speed(self, spaces: list[Space]) -> None:
         now = time.monotonic()
-        found = {}
         for space in spaces:
             then, free = self._seen.get(space.path, (now, space.free))
-            found[space.path] = max(0.0, (free - space.free) / (now - then)) if now > then else 0.0
-            self._seen[space.path] = (now, space.free)
-        return found
+            if now - then >= LEAST_SECONDS:
+                self._speeds[space.path] = max(0.0, (free - space.free) / (now - then))
+            if now == then or now - then >= LEAST_SECONDS:
+                self._seen[space.path] = (now, space.free)
 
     def _settle(self, spaces: list[Space], low: str) -> None:
         """Make Patroni's setting what it must be: another member, or an earlier keeper, may have left it."""
@@ -82,18 +96,30 @@ class Guard:
         if bool(low) != self._is_stopped:
             # Only of those that are short: the others need no more than they have.
             self._floors = {space.path: space.free for space in spaces if str(space) in low}
+            self._floors_until = time.monotonic() + FLOOR_SECONDS
             self._stopped_at = None
         self._is_stopped = bool(low)
 
-    def _cancel(self, connection: Any) -> None:
+    def _end_writers(self, connection: Any) -> None:
         """End transactions that were writing when writes stopped: the setting is for new ones only."""
         with connection.cursor() as cursor:
             if self._stopped_at is None:
                 cursor.execute("SELECT clock_timestamp() + make_interval(secs => %s)", (GRACE_SECONDS,))
                 self._stopped_at = cursor.fetchone()[0]
-            cursor.execute(CANCEL, (self._stopped_at,))
+            cursor.execute(END, (self._stopped_at,))
             if cursor.rowcount:
                 self._log(f"ended {cursor.rowcount} transactions that were still writing")
+
+    def _try_ballast(self, space: Space) -> None:
+        try:
+            self._keep_ballast(space)
+            self._ballast_error = ""
+        except OSError as error:
+            # Without a ballast the rest of the guard is needed all the more.
+            if str(error) != self._ballast_error:
+                self._log(f"no ballast on {space.path}: {error}")
+            self._ballast_error = str(error)
+            (Path(space.path) / BALLAST_NAME).with_suffix(".new").unlink(missing_ok=True)
 
     def _keep_ballast(self, space: Space) -> None:
         path = Path(space.path) / BALLAST_NAME
@@ -106,3 +132,5 @@ class Guard:
             with temporary.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, BALLAST)
             temporary.rename(path)
+            # What it took is no sign of speed.
+            self._seen.pop(space.path, None)

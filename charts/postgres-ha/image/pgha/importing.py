@@ -19,10 +19,15 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+# Comments of the new database: while it is copied into, and from then on.
+BEGUN = "a copy has begun"
 MARK = "copied from "
 SETTING = "default_transaction_read_only"
 PAUSE = 1.0
 TERMINATE_SECONDS = 15.0
+EXTENSION_SECONDS = 60.0
+EXTENSIONS = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
+PREPARED = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
 USER_TABLES = """
     SELECT schemaname, tablename FROM pg_tables
     WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
@@ -102,22 +107,45 @@ class Import:
     def run(self) -> None:
         """Do it all; raise RefusedError, or another error where trying again may help."""
         target = self._wait_for_target()
-        if self._was_copied(target):
+        mark = self._mark(target)
+        if mark.startswith(MARK):
+            log(f"nothing to do, the database was {mark}")
             return
-        source = self._source.connect()
-        self.check(source, target)
-        frozen = False
+        source = self._open_source()
+        was_frozen = self._is_frozen(source)
+        # Whoever froze it before lets it go again, unless that was an attempt of ours.
+        is_ours = self._freeze and (mark.startswith(BEGUN) or not was_frozen)
         try:
+            self.check(source, target)
+            self._set_mark(target, BEGUN)
             if self._freeze:
-                frozen = True
                 self.freeze(source)
             self.copy()
-            count = self._compare(source, target) if frozen else self._count(target)
-            self._finish(target, count)
+            # Those of before have been idle for as long as the copy took.
+            source, target = self._open_source(), self._target.connect()
+            count = self._compare(source, target) if self._freeze else self._count(target)
+            rows(target, "ANALYZE")
         except BaseException:
-            if frozen:
+            if is_ours:
                 self.thaw()
             raise
+        # From here on the copy counts, also when its mark was set and nobody heard of it: no thaw any more.
+        self._finish(target, count)
+
+    def _open_source(self) -> Any:
+        """Connect as the login itself: a role that it acts as would not see its other sessions."""
+        source = self._source.connect()
+        rows(source, "SET ROLE NONE")
+        rows(source, f"SET {SETTING} = off")
+        return source
+
+    def _is_frozen(self, source: Any) -> bool:
+        query = (
+            "SELECT coalesce(bool_or(setting = 'default_transaction_read_only=on'), false)"
+            " FROM pg_db_role_setting, unnest(setconfig) setting WHERE setrole = 0"
+            " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return bool(value(source, query))
 
     def _wait_for_target(self) -> Any:
         while True:
@@ -133,20 +161,25 @@ class Import:
                 raise TimeoutError(f"{self._target} takes no writes: {why}")
             time.sleep(PAUSE)
 
-    def _was_copied(self, target: Any) -> bool:
-        found = value(
-            target,
+    def _mark(self, target: Any) -> str:
+        query = (
             "SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database"
-            " WHERE datname = current_database()",
+            " WHERE datname = current_database()"
         )
-        if str(found).startswith(MARK):
-            log(f"nothing to do, the database was {found}")
-            return True
-        return False
+        return str(value(target, query))
+
+    def _set_mark(self, target: Any, text: str) -> None:
+        name = sql.Identifier(self._target.database)
+        rows(target, sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(text)))
 
     def check(self, source: Any, target: Any) -> None:
         """Refuse what cannot work, before anything is changed."""
         there = rows(target, USER_TABLES)
+        if there and self._mark(target).startswith(BEGUN):
+            raise RefusedError(
+                f"{self._target} has a copy that was never checked: an attempt ended after it.\n"
+                "Uninstall the new release with uninstall.removeData, and install it again."
+            )
         if there:
             raise RefusedError(
                 f"{self._target} is not empty, it has {'.'.join(there[0])}: a copy goes into a new database"
@@ -157,24 +190,25 @@ class Import:
         log(f"to {self._target}, PostgreSQL {_major(ours)}")
         if _major(theirs) > _major(ours):
             raise RefusedError(f"{self._source} is PostgreSQL {_major(theirs)}, newer than this one")
-        extensions = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1"
-        have = {name for (name,) in rows(target, extensions)}
-        missing = [name for (name,) in rows(source, extensions) if name not in have]
-        if missing:
-            raise RefusedError(
-                f"{self._source} has extensions that are missing here: add {', '.join(missing)}"
-                " to database.extensions"
-            )
+        wanted = {name for (name,) in rows(source, EXTENSIONS)}
+        end = min(self._deadline, time.monotonic() + EXTENSION_SECONDS)
+        # In a new database the keeper has just begun to make them.
+        while missing := sorted(wanted - {name for (name,) in rows(target, EXTENSIONS)}):
+            if time.monotonic() > end:
+                raise RefusedError(
+                    f"{self._source} has extensions that are missing here: add {', '.join(missing)}"
+                    " to database.extensions"
+                )
+            time.sleep(PAUSE)
         if self._freeze:
             self._check_freeze(source)
 
     def _check_freeze(self, source: Any) -> None:
         query = (
-            "SELECT pg_has_role(datdba, 'USAGE'), pg_is_in_recovery(),"
-            " (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())"
-            " FROM pg_database WHERE datname = current_database()"
+            "SELECT pg_has_role(datdba, 'USAGE'), pg_is_in_recovery() FROM pg_database"
+            " WHERE datname = current_database()"
         )
-        is_owner, is_replica, prepared = rows(source, query)[0]
+        is_owner, is_replica = rows(source, query)[0]
         if is_replica:
             raise RefusedError(f"{self._source} is a replica: name the primary in import.host")
         if not is_owner:
@@ -183,41 +217,45 @@ class Import:
                 " there.\nName a Secret of the owner in import.existingSecret,"
                 " or set import.freeze to false and stop them yourself."
             )
-        if prepared:
-            raise RefusedError(
-                f"{self._source} has {prepared} prepared transactions: commit or roll them back"
-            )
+        if value(source, PREPARED):
+            raise RefusedError(f"{self._source} has prepared transactions: commit or roll them back")
 
     def freeze(self, source: Any) -> None:
         """Refuse writes at the source, and end the sessions that were there before."""
         name = sql.Identifier(self._source.database)
         rows(source, sql.SQL(f"ALTER DATABASE {{}} SET {SETTING} = on").format(name))
-        since = value(source, "SELECT clock_timestamp()")
-        others = (
-            "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend' AND backend_start <= %s"
-        )
-        end = time.monotonic() + TERMINATE_SECONDS
-        # A session that was just beginning may show late: hence one more look.
+        # A session that was just beginning may show late.
         time.sleep(PAUSE)
-        while left := rows(source, f"SELECT pid, usename {others}", (since,)):
+        # Of other roles' sessions only these three columns are shown to everybody.
+        query = (
+            "SELECT pid, usename FROM pg_stat_activity WHERE datname = current_database()"
+            " AND usename IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        before = {pid for pid, _ in rows(source, query)}
+        end = time.monotonic() + TERMINATE_SECONDS
+        while left := [(pid, user) for pid, user in rows(source, query) if pid in before]:
             if time.monotonic() > end:
                 names = ", ".join(sorted({str(user) for _, user in left}))
-                raise RefusedError(f"sessions of {names} at {self._source} may still write: end them")
+                raise RefusedError(
+                    f"sessions of {names} at {self._source} may still write, and {self._source.user} may"
+                    f" not end them: end them, or GRANT {names} TO {self._source.user}"
+                )
             for pid, _ in left:
                 try:
                     rows(source, "SELECT pg_terminate_backend(%s)", (pid,))
                 except psycopg.errors.InsufficientPrivilege:
                     continue
             time.sleep(PAUSE / 5)
+        # To commit one is allowed in a session that reads only.
+        if value(source, PREPARED):
+            raise RefusedError(f"{self._source} has prepared transactions: commit or roll them back")
         log(f"{self._source} refuses writes from now on")
 
     def thaw(self) -> None:
         """Let the source take writes again."""
         try:
-            with self._source.connect() as source:
+            with self._open_source() as source:
                 name = sql.Identifier(self._source.database)
-                source.execute("SET default_transaction_read_only = off")
                 rows(source, sql.SQL(f"ALTER DATABASE {{}} RESET {SETTING}").format(name))
             log(f"{self._source} takes writes again")
         except psycopg.Error as error:
@@ -263,10 +301,7 @@ class Import:
         return len(ours), sum(ours.values())
 
     def _finish(self, target: Any, count: tuple[int, int]) -> None:
-        rows(target, "ANALYZE")
-        text = f"{MARK}{self._source} at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-        name = sql.Identifier(self._target.database)
-        rows(target, sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(text)))
+        self._set_mark(target, f"{MARK}{self._source} at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
         log(f"copied {count[0]} tables with {count[1]} rows")
         if self._freeze:
             log(f"to go back to it, on it: ALTER DATABASE {self._source.database} RESET {SETTING};")

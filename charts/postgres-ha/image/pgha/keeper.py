@@ -32,8 +32,8 @@ from pgha.reconcile import Reconciler, connect_locally
 ANNOTATION = "postgres-ha/keeper"
 PERIOD = 5.0
 DISK_PERIOD = 1.0
-# How often a label is looked at that should be there already.
-LABEL_PERIOD = 60.0
+# How often the label of a replica is set that should be there already; a primary looks in each round.
+LABEL_PERIOD = 30.0
 RECONNECT = 0.5
 
 
@@ -133,11 +133,13 @@ class Keeper:
         """See to this pod's label; what is urgent about it comes over the pipe."""
         wanted = "primary" if self._is_leading else "replica"
         now = time.monotonic()
-        if self._connection is None or (wanted == self._label and now < self._label_until):
+        if self._connection is None:
             return
         if self._is_leading:
-            # This container may have been away when it should have been told.
+            # This container, or the API server, may have been away when it should have been told.
             self._mover.ask()
+        elif wanted == self._label and now < self._label_until:
+            return
         elif holder(self._api, self._scope) in {"", self._pod}:
             # A former primary keeps its label until there is a new one, see pgha.label.
             return

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Mover(threading.Thread):
             os.mkfifo(pipe)
         # Also for writing, so that it never ends.
         self._pipe = os.open(pipe, os.O_RDWR)
+        self._asking = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
 
     def run(self) -> None:
         """Work until the process ends."""
@@ -82,13 +84,14 @@ class Mover(threading.Thread):
 
     def ask(self) -> None:
         """Have it looked at now."""
-        os.write(self._pipe, b"look\n")
+        with suppress(BlockingIOError):
+            os.write(self._asking, b"look\n")
 
     def _move(self) -> None:
         for left in reversed(range(ATTEMPTS)):
             try:
                 stripped = take_label(self._api, self._me, self._scope)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - it must go on, whatever the answer was
                 # Also where the API server closed a connection that had nothing to do.
                 if not left:
                     self._log(f"could not move the role label: {error}")

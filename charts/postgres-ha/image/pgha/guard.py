@@ -26,8 +26,8 @@ LEAST_SECONDS = 0.9
 FLOOR_SECONDS = 60.0
 # Whoever writes on purpose after a stop does so later than this.
 GRACE_SECONDS = 5.0
-# Ended, not cancelled: a commit that is cancelled while it waits for a replica is reported as done. Those that
-# only wait write nothing any more.
+# Ended, not cancelled: a commit that is cancelled while it waits for a replica is reported as done. Those
+# that only wait write nothing any more.
 END = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND backend_xid IS NOT NULL AND usename <> 'postgres'

@@ -113,12 +113,13 @@ class Import:
             return
         source = self._open_source()
         was_frozen = self._is_frozen(source)
-        # Whoever froze it before lets it go again, unless that was an attempt of ours.
-        is_ours = self._freeze and (mark.startswith(BEGUN) or not was_frozen)
+        # An attempt of ours that was broken off may have left it so; anybody else lets it go again himself.
+        to_thaw = self._freeze and was_frozen and mark.startswith(BEGUN)
         try:
             self.check(source, target)
             self._set_mark(target, BEGUN)
             if self._freeze:
+                to_thaw = to_thaw or not was_frozen
                 self.freeze(source)
             self.copy()
             # Those of before have been idle for as long as the copy took.
@@ -126,7 +127,7 @@ class Import:
             count = self._compare(source, target) if self._freeze else self._count(target)
             rows(target, "ANALYZE")
         except BaseException:
-            if is_ours:
+            if to_thaw:
                 self.thaw()
             raise
         # From here on the copy counts, also when its mark was set and nobody heard of it: no thaw any more.

@@ -83,11 +83,15 @@ def test_the_note_written_before_is_still_there(live: Trial, second: str) -> Non
 
 def test_the_note_survives_the_deletion_of_every_pod(live: Trial, second: str) -> None:
     assert second
-    before = {pod["metadata"]["uid"] for name in RELEASES for pod in live.pods("production", name)}
+    pods = [pod["metadata"] for name in RELEASES for pod in live.pods("production", name)]
+    before, names = {pod["uid"] for pod in pods}, {pod["name"] for pod in pods}
 
     live.kubectl("production", "delete", "pods", "--all", "--wait", "--timeout=180s")
-    for what in ("statefulset/notejam-db", "deployment/notejam"):
-        live.kubectl("production", "rollout", "status", what, "--timeout=240s")
+    live.kubectl("production", "rollout", "status", "deployment/notejam", "--timeout=240s")
+    # `rollout status` does not know the update strategy OnDelete.
+    members = sum(name.startswith("notejam-db-") and name[-1].isdigit() for name in names)
+    ready = f"--for=jsonpath={{.status.readyReplicas}}={members}"
+    live.kubectl("production", "wait", "statefulset/notejam-db", ready, "--timeout=240s")
 
     after = {pod["metadata"]["uid"] for name in RELEASES for pod in live.pods("production", name)}
     assert not before & after

@@ -128,10 +128,16 @@ class Engine:
         return dict(found[0])
 
     def remove(self, *names: str) -> None:
-        """Remove containers at once, with their unnamed volumes."""
+        """Remove containers at once, with their unnamed volumes.
+
+        Podman 4 fails once on a container whose processes died without it, and only then knows that it is
+        stopped: the second attempt removes it.
+        """
+        patience = ["-t", "0"] if self.name == "podman" else []
         for name in names:
-            patience = ["-t", "0"] if self.name == "podman" else []
-            self.run("rm", "-f", "-v", *patience, name, timeout=120)
+            words = ["rm", "-f", "-v", *patience, name]
+            if not self.works(*words, timeout=120):
+                self.run(*words, timeout=120)
 
 
 def is_alive(container: Mapping[str, Any], proc: Path = Path("/proc")) -> bool:

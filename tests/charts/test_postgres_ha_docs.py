@@ -1,6 +1,5 @@
 """The pages about postgres-ha say what the chart says."""
 
-import importlib.util
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +7,14 @@ from types import ModuleType
 
 import pytest
 
+from tests.pages import load_maker
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_values", ROOT / "docs" / "make_values.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_maker(ROOT / "docs" / "make_values.py")
 
 
 def test_the_reference_is_what_values_and_schema_say(maker: ModuleType) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.cluster.registry import TestRegistry
 from tests.cluster.trial import Trial
+from tests.namespaces import have_namespace
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,13 +65,8 @@ def version() -> str:
 @pytest.fixture
 def namespace(context: str) -> Iterator[str]:
     """A fresh namespace under the `restricted` policy, deleted afterwards."""
-    name = f"test-{secrets.token_hex(4)}"
-    kubectl = ["kubectl", "--context", context]
-    subprocess.run([*kubectl, "create", "namespace", name], check=True, capture_output=True)
-    label = "pod-security.kubernetes.io/enforce=restricted"
-    subprocess.run([*kubectl, "label", "namespace", name, label], check=True, capture_output=True)
-    yield name
-    subprocess.run([*kubectl, "delete", "namespace", name, "--wait=false"], check=True, capture_output=True)
+    with have_namespace(context, f"test-{secrets.token_hex(4)}") as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

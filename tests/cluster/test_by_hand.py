@@ -11,15 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.namespaces import write_kubeconfig
+from tests.pages import fetch_block
+
 ROOT = Path(__file__).parents[2]
-
-
-def fetch_block(name: str) -> str:
-    """Return the commands of the README's block of that name."""
-    text = (ROOT / "README.md").read_text()
-    found = re.search(rf"<!-- run: {name} -->\n```console\n(.*?)```", text, re.DOTALL)
-    assert found, f"the README has no block named {name}"
-    return found[1]
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def clean(context: str) -> Iterator[str]:
 def test_both_charts_install_by_hand_as_the_readme_shows(
     clean: str, context: str, version: str, tmp_path: Path
 ) -> None:
-    script = fetch_block("by-hand").replace(
+    script = fetch_block(ROOT / "README.md", "by-hand").replace(
         "kubectl create namespace by-hand",
         (
             "kubectl create namespace by-hand\n"
@@ -44,13 +39,7 @@ def test_both_charts_install_by_hand_as_the_readme_shows(
     wrapper = tmp_path / "releaser"
     wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -m releaser "$@"\n')
     wrapper.chmod(0o755)
-    kubeconfig = tmp_path / "kubeconfig"
-    flat = subprocess.run(
-        ["kubectl", "config", "view", "--raw", "--minify", "--context", context],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(flat.stdout)
+    kubeconfig = write_kubeconfig(context, tmp_path / "kubeconfig")
     done = subprocess.run(
         ["bash", "-euxc", script], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False,
         env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KUBECONFIG": str(kubeconfig)},

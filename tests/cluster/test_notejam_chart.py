@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.people import Person, Probe
+from tests.namespaces import have_namespace
 
 ROOT = Path(__file__).parents[2]
 NODE_PORT = 30095
@@ -86,16 +87,9 @@ def _versions(version: str) -> dict[str, str]:
     return {name: chart["version"] for name, chart in json.loads(done.stdout)["charts"].items()}
 
 
-def _delete(context: str, namespace: str) -> None:
-    command = ["kubectl", "--context", context, "delete", "namespace", namespace, "--wait=false"]
-    subprocess.run(command, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def installed(context: str, registry: str, version: str) -> Iterator[Installed]:
     namespace = f"test-chart-{os.getpid()}"
-    create = ["kubectl", "--context", context, "create", "namespace", namespace]
-    subprocess.run(create, check=True, capture_output=True)
     plain = ["--plain-http"] if registry.startswith(("localhost:", "127.0.0.1:")) else []
     versions = _versions(version)
 
@@ -104,14 +98,11 @@ def installed(context: str, registry: str, version: str) -> Iterator[Installed]:
 
     url = f"http://{os.environ.get('NOTEJAM_ADDRESS', '127.0.0.1')}:{NODE_PORT}"
     made = Installed(context, namespace, url, chart("notejam"))
-    try:
-        made.run("kubectl", "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    with have_namespace(context, namespace):
         # The database is not waited for: that is the migration's part.
         made.run("helm", "install", "notejam-db", *chart("postgres-ha"), *SMALL_DATABASE)
         made.apply("install")
         yield made
-    finally:
-        _delete(context, namespace)
 
 
 def test_the_charts_own_test_passes(installed: Installed) -> None:

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local.images import POSTGRES, Store
-from local.settings import read_settings
-from local.workshop import make_workshop
-from tests.faults.database import ROOT, Database, run
+from local.images import POSTGRES
+from tests.faults.database import ROOT, Database, FaultError
+from tests.faults.images import find_image
 from tests.faults.ledger import Report
 from tests.faults.nodes import Nodes
 from tests.faults.trial import Trial
+from tests.namespaces import have_namespace
 
 OUT = ROOT / ".local" / "failover.json"
 # Seconds, with the chart's defaults.
@@ -67,14 +67,12 @@ class Bench:
         )
 
 
-def find_image() -> str:
-    """Return repository@digest of the image of this checkout."""
-    settings = read_settings(os.environ, ROOT)
-    version = make_workshop().image_makers[POSTGRES.name].version()
-    digest = Store(settings).digest(POSTGRES.name, version)
-    if not digest:
-        sys.exit(f"error: {POSTGRES.name}:{version} is not in the registry\nhelp:  make up")
-    return f"{settings.registry}/{POSTGRES.name}@{digest}"
+def image_or_exit() -> str:
+    """Return the database's image, or say what to type."""
+    try:
+        return find_image(POSTGRES)
+    except FaultError as error:
+        sys.exit(f"error: {error}\nhelp:  make up")
 
 
 def summarize(case: str, reports: list[Report]) -> dict[str, object]:
@@ -104,11 +102,9 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join(AIMS)}")
     context = os.environ.get("NOTEJAM_CONTEXT", "kind-notejam")
-    kubectl = ("kubectl", "--context", context)
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": arguments.namespace}}
-    run(*kubectl, "apply", "-f", "-", stdin=json.dumps(namespace))
-    try:
-        database = Database(context, arguments.namespace, find_image())
+    image = image_or_exit()
+    with have_namespace(context, arguments.namespace):
+        database = Database(context, arguments.namespace, image)
         database.apply("install")
         bench = Bench(database)
         database.wait_well()
@@ -118,8 +114,6 @@ def main() -> None:
             reports = [bench.cases[case]() for _ in range(arguments.runs)]
             results.append(summarize(case, reports))
             Path(OUT).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    finally:
-        run(*kubectl, "delete", "namespace", arguments.namespace, "--wait=false")
     for result in results:
         sys.stdout.write(
             f"{result['case']:<14} held {result['held']:>6} s  new {result['new']:>6} s  "

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from local.images import POSTGRES, Store
-from local.settings import read_settings
-from local.workshop import make_workshop
+from local.images import POSTGRES
 from tests.faults.database import ROOT, Database
+from tests.faults.images import find_image
 from tests.faults.nodes import Nodes
 from tests.faults.trial import Trial
+from tests.namespaces import have_namespace
 
 # The longest case waits for nodes, twice.
 WATCHDOG_SECONDS = 900
@@ -52,23 +51,14 @@ def context() -> str:
 @pytest.fixture(scope="session")
 def image() -> str:
     """Return repository@digest of the image of this checkout."""
-    settings = read_settings(os.environ, ROOT)
-    version = make_workshop().image_makers[POSTGRES.name].version()
-    digest = Store(settings).digest(POSTGRES.name, version)
-    assert digest, f"{POSTGRES.name}:{version} is not in the registry, run `make up` first"
-    return f"{settings.registry}/{POSTGRES.name}@{digest}"
+    return find_image(POSTGRES)
 
 
 @pytest.fixture(scope="session")
 def make_namespace(context: str) -> Iterator[str]:
     """Make a namespace under the `restricted` policy; all that is in it goes at the end."""
-    name = f"faults-{secrets.token_hex(3)}"
-    kubectl = ["kubectl", "--context", context]
-    subprocess.run([*kubectl, "create", "namespace", name], check=True, capture_output=True)
-    label = "pod-security.kubernetes.io/enforce=restricted"
-    subprocess.run([*kubectl, "label", "namespace", name, label], check=True, capture_output=True)
-    yield name
-    subprocess.run([*kubectl, "delete", "namespace", name, "--wait=false"], check=True, capture_output=True)
+    with have_namespace(context, f"faults-{secrets.token_hex(3)}") as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,28 @@
-"""Images upon that of the checkout, for the registry that the cluster takes them from."""
+"""The images of the checkout in the registry, and others upon them."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
-from tests.faults.database import run
+from local.images import ProductImage, Store
+from local.settings import read_settings
+from local.workshop import make_workshop
+from tests.faults.database import ROOT, FaultError, run
 from tests.faults.nodes import ENGINE
 
 BUILD_SECONDS = 600
+
+
+def find_image(product: ProductImage) -> str:
+    """Return repository@digest of an image of this checkout; raise FaultError where it was not pushed yet."""
+    settings = read_settings(os.environ, ROOT)
+    version = make_workshop().image_makers[product.name].version()
+    digest = Store(settings).digest(product.name, version)
+    if not digest:
+        raise FaultError(f"{product.name}:{version} is not in the registry, run `make up` first")
+    return f"{settings.registry}/{product.name}@{digest}"
 
 
 def push_upon(base: str, folder: Path, name: str) -> str:

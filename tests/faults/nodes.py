@@ -13,6 +13,8 @@ from tests.faults.database import Database, run, wait_until
 ENGINE = os.environ.get("NOTEJAM_ENGINE") or "podman"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+# The kubelet does not look here.
+PARKED = "/etc/kubernetes/kube-apiserver.yaml"
 ROOT = Path(__file__).parents[2]
 if ENGINE == "podman":
     os.environ.setdefault("CONTAINERS_CONF", str(ROOT / "local" / "node" / "containers.conf"))
@@ -101,13 +103,13 @@ class Nodes:
     def without_api_server(self) -> Iterator[None]:
         """Stop the API server, as long as this lasts."""
         node = self.control_plane()
-        self.inside(node, f"mv {MANIFEST} /root/apiserver.yaml")
+        self.inside(node, f"mv {MANIFEST} {PARKED}")
         try:
             gone = "while crictl ps --name kube-apiserver -q | grep -q .; do sleep 0.5; done"
             self.inside(node, gone)
             yield
         finally:
-            self.inside(node, f"mv /root/apiserver.yaml {MANIFEST}")
+            self.inside(node, f"mv {PARKED} {MANIFEST}")
             wait_until(
                 "the API server answers",
                 lambda: "ok" in self.database.kubectl("get", "--raw", "/readyz", seconds=10),

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from local.images import APP, Store
-from local.settings import read_settings
-from local.workshop import make_workshop
-from tests.faults.database import ROOT, Database, FaultError, run, wait_until
-from tests.faults.images import push_upon
+from local.images import APP
+from tests.faults.database import ROOT, Database, FaultError, wait_until
+from tests.faults.images import find_image, push_upon
+from tests.namespaces import have_namespace, write_kubeconfig
+from tests.pages import fetch_block
 
 PAGE = ROOT / "docs" / "postgres-major-upgrade.md"
 SOURCE = Path(__file__).with_name("postgres16")
@@ -28,21 +28,10 @@ SMALL = (
 )
 
 
-def fetch_block(name: str) -> str:
-    """Return the commands of the page's block of that name."""
-    found = re.search(rf"<!-- run: {name} -->\n```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found, f"{PAGE.name} has no block named {name}"
-    return found[1]
-
-
 @pytest.fixture
 def namespace(context: str) -> Iterator[str]:
-    name = f"faults-{secrets.token_hex(3)}"
-    kubectl = ("kubectl", "--context", context)
-    run(*kubectl, "create", "namespace", name)
-    run(*kubectl, "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    yield name
-    run(*kubectl, "delete", "namespace", name, "--wait=false")
+    with have_namespace(context, f"faults-{secrets.token_hex(3)}") as name:
+        yield name
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +52,8 @@ def sixteen(image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def play(context: str, image: str, namespace: str, tmp_path: Path) -> Callable[[str], str]:
     """Return what runs a block of the page, in this namespace and with this checkout's images."""
-    settings = read_settings(os.environ, ROOT)
-    app = Store(settings).digest(APP.name, make_workshop().image_makers[APP.name].version())
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(
-        run("kubectl", "config", "view", "--raw", "--minify", "--flatten", "--context", context)
-    )
-    images = {
-        "postgres-ha": image.partition("@"),
-        "notejam": (f"{settings.registry}/{APP.name}", "@", str(app)),
-    }
+    kubeconfig = write_kubeconfig(context, tmp_path / "kubeconfig")
+    images = {"postgres-ha": image.partition("@"), "notejam": find_image(APP).partition("@")}
     more = {"postgres-ha": SMALL, "notejam": "--set replicas=1"}
 
     def work(script: str) -> str:
@@ -116,11 +96,11 @@ def test_from_16_to_17_with_a_way_back(
     write(play, "one@example.com")
     assert psql(database, "notes16-0", "SHOW server_version").startswith("16")
 
-    said = play(fetch_block("rehearse"))
+    said = play(fetch_block(PAGE, "rehearse"))
     assert "writes went on meanwhile" in said
     write(play, "two@example.com")
 
-    said = play(fetch_block("copy"))
+    said = play(fetch_block(PAGE, "copy"))
     assert "PostgreSQL 16" in said
     assert re.search(r"copied \d+ tables with \d+ rows", said), said
     users = "SELECT string_agg(email, ' ' ORDER BY email) FROM users"
@@ -128,12 +108,12 @@ def test_from_16_to_17_with_a_way_back(
     with pytest.raises(FaultError, match="read-only transaction"):
         psql(database, "notes16-0", "CREATE TABLE late (a int)")
 
-    play(fetch_block("move"))
+    play(fetch_block(PAGE, "move"))
     play("kubectl --namespace notes rollout status deployment/notejam --timeout=3m")
     write(play, "three@example.com")
     assert "three@example.com" in psql(database, "notes17-0", users)
 
-    play(fetch_block("back"))
+    play(fetch_block(PAGE, "back"))
     play("kubectl --namespace notes rollout status deployment/notejam --timeout=3m")
     write(play, "four@example.com")
     assert psql(database, "notes16-0", users) == "four@example.com one@example.com two@example.com"
@@ -145,7 +125,7 @@ def test_from_16_to_17_with_a_way_back(
     )
     assert "nothing to do" in said
     assert "four@example.com" not in psql(database, "notes17-0", users)
-    play(fetch_block("stay"))
+    play(fetch_block(PAGE, "stay"))
     wait_until("the old one is gone", lambda: "notes16" not in database.kubectl("get", "pods", "-o", "name"))
     assert psql(database, "notes17-0", "SELECT count(*) FROM users") == "3"
 
@@ -170,6 +150,6 @@ def test_what_cannot_be_copied_is_refused_and_the_source_goes_on(
     play(f"helm install notes16 {SOURCE} --namespace notes --set image={sixteen} --wait --timeout 3m")
     psql(database, "notes16-0", prepare)
     with pytest.raises(AssertionError, match=r"notes17-import|post-install"):
-        play(fetch_block("copy"))
+        play(fetch_block(PAGE, "copy"))
     assert said in database.kubectl("logs", "job/notes17-import")
     assert psql(database, "notes16-0", "CREATE TABLE goes_on (a int)") == ""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+import pytest
 
 from tests.faults.database import Database, wait_until
 from tests.faults.nodes import Nodes
@@ -12,23 +15,25 @@ from tests.faults.trial import Trial
 OUTAGE_SECONDS = 60
 
 
-def test_its_node_stops_and_comes_back(database: Database, trial: Trial, nodes: Nodes) -> None:
+@pytest.mark.parametrize(
+    ("case", "fault", "recover"),
+    [
+        ("stop of the primary's node", Nodes.stop, Nodes.start),
+        # When it goes on, the old primary still believes what it believed before.
+        ("standstill of the primary's node", Nodes.freeze, Nodes.thaw),
+    ],
+)
+def test_its_node_is_away_and_comes_back(
+    database: Database,
+    trial: Trial,
+    nodes: Nodes,
+    case: str,
+    fault: Callable[[Nodes, str], None],
+    recover: Callable[[Nodes, str], None],
+) -> None:
     database.wait_well()
     node = nodes.of(database.primary())
-    report = trial.play(
-        "stop of the primary's node", lambda: nodes.stop(node), recover=lambda: nodes.start(node)
-    )
-    assert_nothing_lost(report)
-    assert report.timelines == 2
-
-
-def test_its_node_stands_still_and_goes_on(database: Database, trial: Trial, nodes: Nodes) -> None:
-    """When it goes on, the old primary still believes what it believed before."""
-    database.wait_well()
-    node = nodes.of(database.primary())
-    report = trial.play(
-        "standstill of the primary's node", lambda: nodes.freeze(node), recover=lambda: nodes.thaw(node)
-    )
+    report = trial.play(case, lambda: fault(nodes, node), recover=lambda: recover(nodes, node))
     assert_nothing_lost(report)
     assert report.timelines == 2
 

@@ -15,11 +15,11 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
-from tests.faults.bench import find_image
-from tests.faults.database import ROOT, Database, run, wait_until
+from tests.faults.bench import image_or_exit
+from tests.faults.database import ROOT, Database, wait_until
+from tests.namespaces import have_namespace
 
 OUT = ROOT / ".local" / "throughput.json"
 NAMESPACE = "faults-throughput"
@@ -145,18 +145,6 @@ class Throughput:
         return found
 
 
-@contextmanager
-def namespace(context: str) -> Iterator[None]:
-    """Have a namespace for as long as it lasts."""
-    kubectl = ("kubectl", "--context", context)
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    run(*kubectl, "apply", "-f", "-", stdin=json.dumps(made))
-    try:
-        yield
-    finally:
-        run(*kubectl, "delete", "namespace", NAMESPACE, "--wait=false")
-
-
 def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, object]:
     """Measure everything."""
     found = Throughput(database, seconds)
@@ -168,9 +156,9 @@ def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, objec
     results = []
     for number, (what, members, durability) in enumerate(steps):
         database.apply("upgrade" if number else "install", *SETTINGS, durability, members=members)
-        wait = "any" if durability == "durability=preferred" else ""
         database.wait_well()
-        wait_until("commits wait as they should", _waits(database, wait), 60)
+        quorum = durability != "durability=none"
+        wait_until("commits wait as they should", _waits(database, wanted=quorum), 60)
         if number == 0:
             node = str(database.pod(database.primary())["spec"]["nodeName"])
             for made in make_plain(database.image, node):
@@ -186,11 +174,8 @@ def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, objec
     return {"pgbench": results, "idle": found.idle()}
 
 
-def _waits(database: Database, kind: str) -> Callable[[], bool]:
-    return lambda: (
-        database.sql("SHOW synchronous_standby_names").lower().startswith(kind or "")
-        and (bool(kind) or database.sql("SHOW synchronous_standby_names") == "")
-    )
+def _waits(database: Database, *, wanted: bool) -> Callable[[], bool]:
+    return lambda: (database.sql("SHOW synchronous_standby_names") != "") is wanted
 
 
 def main() -> None:
@@ -200,8 +185,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     arguments = parser.parse_args()
     context = os.environ.get("NOTEJAM_CONTEXT", "kind-notejam")
-    with namespace(context):
-        results = measure(Database(context, NAMESPACE, find_image()), arguments.rounds, arguments.seconds)
+    image = image_or_exit()
+    with have_namespace(context, NAMESPACE):
+        results = measure(Database(context, NAMESPACE, image), arguments.rounds, arguments.seconds)
     OUT.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(f"JSON: {OUT}\n")
 

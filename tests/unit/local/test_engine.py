@@ -55,11 +55,14 @@ def test_phases_run_in_their_own_order() -> None:
 class Recorder:
     """A shell that notes what would be run; images named "used" are in use."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: int = 0) -> None:
         self.ran: list[list[str]] = []
+        self.failures = failures
 
     def run(self, *argv: object, **_: object) -> str:
         self.ran.append([str(word) for word in argv])
+        if len(self.ran) <= self.failures:
+            raise CommandError("container state improper: stopped")
         if argv[-1] == "used":
             raise CommandError("image is in use by a container")
         return ""
@@ -76,3 +79,12 @@ def test_images_are_never_removed_by_force() -> None:
     shell = Recorder()
     assert Engine("podman", cast("Shell", shell)).remove_images("free", "used", "other") == 2
     assert shell.ran == [["podman", "rmi", name] for name in ("free", "used", "other")]
+
+
+def test_a_container_that_podman_cannot_stop_is_removed_at_the_second_attempt() -> None:
+    words = ["podman", "rm", "-f", "-v", "-t", "0", "gone"]
+    shell = Recorder(failures=1)
+    Engine("podman", cast("Shell", shell)).remove("gone")
+    assert shell.ran == [words, words]
+    with pytest.raises(CommandError, match="improper"):
+        Engine("podman", cast("Shell", Recorder(failures=2))).remove("gone")

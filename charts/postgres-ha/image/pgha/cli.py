@@ -11,6 +11,7 @@ from pgha.pre_stop import choose_candidate
 
 HEADINGS = ("MEMBER", "ROLE", "STATE", "TIMELINE", "LAG", "NOTE")
 WAIT = 60.0
+PAUSE = 0.2
 
 
 def table(members: Sequence[Member]) -> str:
@@ -86,7 +87,7 @@ def resume(patroni: Patroni, arguments: argparse.Namespace) -> None:
     patroni.patch_config({"pause": None})
     end = time.monotonic() + WAIT
     while patroni.config().get("pause") and time.monotonic() < end:
-        time.sleep(0.2)
+        time.sleep(PAUSE)
     show(patroni, arguments)
 
 

@@ -4,12 +4,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 MEBIBYTE = 1024 * 1024
 VOLUMES = (Path("/pgdata"), Path("/pgwal"))
 SETTING = "default_transaction_read_only"
 # From a look at the disk to the moment when no session writes any more.
 REACTION_SECONDS = 3.0
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def describe_low(
     spaces: list[Space],
     *,
     is_stopped: bool,
-    speeds: Mapping[str, float] | None = None,
-    floors: Mapping[str, int] | None = None,
+    speeds: Mapping[str, float] = NOTHING,
+    floors: Mapping[str, int] = NOTHING,
 ) -> str:
     """Say which volumes are short of space, empty when none is.
 
@@ -55,10 +57,9 @@ def describe_low(
     low = []
     for space in spaces:
         if is_stopped:
-            floor = (floors or {}).get(space.path, 0)
-            needed = max(space.reserve * 1.5, floor + space.reserve / 2 if floor else 0)
+            needed = max(space.reserve * 1.5, floors.get(space.path, 0) + space.reserve / 2)
         else:
-            ahead = REACTION_SECONDS * (speeds or {}).get(space.path, 0.0)
+            ahead = REACTION_SECONDS * speeds.get(space.path, 0.0)
             # No more than once the reserve: a burst is not what is to come.
             needed = space.reserve + min(ahead, space.reserve)
         if space.free < needed:

@@ -11,91 +11,33 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from pgha.disk import SETTING
+from pgha.server import SEQUENCES, USER_TABLES, Server, count_rows, read_servers, rows, value
+
 # Comments of the new database: while it is copied into, and from then on.
 BEGUN = "a copy has begun"
 MARK = "copied from "
-SETTING = "default_transaction_read_only"
 PAUSE = 1.0
 TERMINATE_SECONDS = 15.0
 EXTENSION_SECONDS = 60.0
 EXTENSIONS = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
 PREPARED = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
-USER_TABLES = """
-    SELECT schemaname, tablename FROM pg_tables
-    WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
-"""
-SEQUENCES = """
-    SELECT schemaname || '.' || sequencename, coalesce(last_value, 0) FROM pg_sequences
-    WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
-"""
 
 
 class RefusedError(Exception):
     """It cannot be done; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
-class Server:
-    """Where a database is, and who connects."""
-
-    host: str
-    port: str
-    database: str
-    user: str
-    password: str
-    sslmode: str
-    authority: str = ""
-
-    def environment(self) -> dict[str, str]:
-        """Return it for libpq's programs: no password among the arguments."""
-        found = {
-            "PGHOST": self.host,
-            "PGPORT": self.port,
-            "PGDATABASE": self.database,
-            "PGUSER": self.user,
-            "PGPASSWORD": self.password,
-            "PGSSLMODE": self.sslmode,
-            "PGCONNECT_TIMEOUT": "5",
-        }
-        return found | ({"PGSSLROOTCERT": self.authority} if self.authority else {})
-
-    def connect(self) -> Any:
-        """Open a connection that commits each statement."""
-        more = {"sslrootcert": self.authority} if self.authority else {}
-        return psycopg.connect(
-            host=self.host, port=self.port, dbname=self.database, user=self.user, password=self.password,
-            sslmode=self.sslmode, connect_timeout=5, autocommit=True, **more,
-        )  # fmt: skip
-
-    def __str__(self) -> str:
-        """Name it for people."""
-        return f"{self.host}:{self.port}/{self.database}"
-
-
 def log(text: str) -> None:
     """Write a line to the Job's log."""
     sys.stdout.write(f"import: {text}\n")
     sys.stdout.flush()
-
-
-def rows(connection: Any, query: Any, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return what a query finds."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        return list(cursor.fetchall()) if cursor.description else []
-
-
-def value(connection: Any, query: str) -> Any:
-    """Return the one value of a query."""
-    return rows(connection, query)[0][0]
 
 
 class Import:
@@ -218,6 +160,9 @@ class Import:
                 " there.\nName a Secret of the owner in import.existingSecret,"
                 " or set import.freeze to false and stop them yourself."
             )
+        self._refuse_prepared(source)
+
+    def _refuse_prepared(self, source: Any) -> None:
         if value(source, PREPARED):
             raise RefusedError(f"{self._source} has prepared transactions: commit or roll them back")
 
@@ -248,8 +193,7 @@ class Import:
                     continue
             time.sleep(PAUSE / 5)
         # To commit one is allowed in a session that reads only.
-        if value(source, PREPARED):
-            raise RefusedError(f"{self._source} has prepared transactions: commit or roll them back")
+        self._refuse_prepared(source)
         log(f"{self._source} refuses writes from now on")
 
     def thaw(self) -> None:
@@ -310,34 +254,8 @@ class Import:
             log("writes went on meanwhile: what came after the copy began is not in it")
 
 
-def count_rows(connection: Any) -> dict[str, int]:
-    """Return the number of rows of each table."""
-    found = {}
-    for schema, table in rows(connection, USER_TABLES):
-        query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
-        found[f"{schema}.{table}"] = int(rows(connection, query)[0][0])
-    return found
-
-
 def _major(number: str) -> int:
     return int(number) // 10000
-
-
-def read_servers(env: Mapping[str, str]) -> tuple[Server, Server]:
-    """Take source and target from the Job's environment."""
-    source, target = (
-        Server(
-            host=env[f"{side}_HOST"],
-            port=env.get(f"{side}_PORT", "5432"),
-            database=env[f"{side}_DATABASE"],
-            user=env[f"{side}_USER"],
-            password=env[f"{side}_PASSWORD"],
-            sslmode=env.get(f"{side}_SSLMODE", "prefer"),
-            authority=env.get(f"{side}_CA", ""),
-        )
-        for side in ("SOURCE", "TARGET")
-    )
-    return source, target
 
 
 def stop(_: int, __: object) -> None:

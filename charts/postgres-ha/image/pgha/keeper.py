@@ -50,7 +50,6 @@ class Keeper:
         self._patroni, self._api, self._mover = patroni, api, mover
         self._pod, self._scope = pod, scope
         self._connection: Any = None
-        self._was_up = False
         self._certificates = fingerprint(TLS)
         self._applied = ""
         self._said: dict[str, str] = {}
@@ -59,7 +58,7 @@ class Keeper:
         self._guard = Guard(patroni, log)
         self._is_leading = False
         self._low = ""
-        self._label, self._label_until = "", 0.0
+        self._replica_until = 0.0
 
     def run(self) -> None:
         """Work until the container ends."""
@@ -131,21 +130,18 @@ class Keeper:
 
     def _look_at_label(self) -> None:
         """See to this pod's label; what is urgent about it comes over the pipe."""
-        wanted = "primary" if self._is_leading else "replica"
-        now = time.monotonic()
         if self._connection is None:
             return
         if self._is_leading:
             # This container, or the API server, may have been away when it should have been told.
             self._mover.ask()
-        elif wanted == self._label and now < self._label_until:
+            self._replica_until = 0.0
             return
-        elif holder(self._api, self._scope) in {"", self._pod}:
-            # A former primary keeps its label until there is a new one, see pgha.label.
-            return
-        else:
+        now = time.monotonic()
+        # A former primary keeps its label until there is a new one, see pgha.label.
+        if now >= self._replica_until and holder(self._api, self._scope) not in {"", self._pod}:
             self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": {"role": "replica"}}})
-        self._label, self._label_until = wanted, now + LABEL_PERIOD
+            self._replica_until = now + LABEL_PERIOD
 
     def _reload_certificates(self) -> None:
         found = fingerprint(TLS)

@@ -1,4 +1,7 @@
-"""Programs built from pinned Go modules: local/go/<name>/ holds go.mod, go.sum and tools.go."""
+"""Programs built from pinned Go modules.
+
+local/go/<name>/ holds go.mod, go.sum and tools.go, which names the commands, or main.go, one of our own.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +38,8 @@ class GoTool:
     minutes: float
     version_variables: tuple[str, ...] = ()
     shared_folder: str = ""
+    # Files of the module that are kept beside the programs.
+    data: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -80,6 +86,16 @@ TOOLS = {
         GoTool("helm3", ("helm3",), "helm.sh/helm/v3", 2, ("helm.sh/helm/v3/internal/version.version",)),
         GoTool("kubeconform", ("kubeconform",), "github.com/yannh/kubeconform", 0.2, ("main.version",)),
         GoTool("kube-score", ("kube-score",), "github.com/zegl/kube-score", 1, ("main.version",)),
+        GoTool(
+            "cert-manager",
+            ("cert-manager-local",),
+            "github.com/cert-manager/cert-manager",
+            2.5,
+            data=tuple(
+                f"deploy/crds/cert-manager.io_{name}.yaml"
+                for name in ("certificaterequests", "certificates", "clusterissuers", "issuers")
+            ),
+        ),
     )
 }
 
@@ -92,9 +108,11 @@ def module_version(go_mod: str, module: str) -> str:
     return found.group(1)
 
 
-def packages(tools_go: str) -> list[str]:
-    """Find the packages that a tools.go imports."""
-    return re.findall(r'^\s*_ "([^"]+)"', tools_go, re.MULTILINE)
+def commands(folder: Path) -> list[str]:
+    """Find the packages that a folder's tools.go imports; the folder's own where it has a main.go."""
+    if (folder / "main.go").exists():
+        return ["."]
+    return re.findall(r'^\s*_ "([^"]+)"', (folder / "tools.go").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def link_flags(module: str, version: str) -> str:
@@ -135,7 +153,8 @@ class GoBuilder:
     def inputs(self, module: str) -> dict[str, str]:
         """Everything that decides what comes out of a build."""
         return {
-            **file_inputs(self.root / TOOLS[module].folder, ("go.mod", "go.sum", "tools.go")),
+            **file_inputs(self.root / TOOLS[module].folder, ("go.mod", "go.sum", "tools.go", "main.go")),
+            **({"data": " ".join(TOOLS[module].data)} if TOOLS[module].data else {}),
             "programs": " ".join(TOOLS[module].programs),
             "flags": FLAGS,
             "ldflags": link_flags(module, self.version(module)),
@@ -170,7 +189,7 @@ class GoBuilder:
 
     def _build(self, module: str, out: Path) -> None:
         tool = TOOLS[module]
-        listed = packages((self.root / tool.folder / "tools.go").read_text(encoding="utf-8"))
+        listed = commands(self.root / tool.folder)
         names = [name for name in listed if name.rsplit("/", 1)[-1] in tool.programs] or listed
         ldflags = link_flags(module, self.version(module))
         self._go(module, "build", "-v", "-ldflags", ldflags, "-o", f"{out}{os.sep}", *names)
@@ -179,6 +198,8 @@ class GoBuilder:
             (out / built[0]).rename(out / tool.programs[0])
         elif built != sorted(tool.programs):
             raise CommandError(f"go build of {module} made {', '.join(built)}")
+        for name in tool.data:
+            shutil.copyfile(self.source(module) / name, out / Path(name).name)
 
     def _go(self, module: str, *words: str) -> str:
         # auto: a Go that is older than the module asks for fetches the right one.

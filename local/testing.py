@@ -12,7 +12,7 @@ from local.console import describe_seconds
 from local.errors import LocalError
 from local.phase_report import NOTES
 from local.steps import FunctionStep, Runner, Verdict
-from local.tools import FOR_CHECKS, FOR_TEST
+from local.tools import FOR_CHECKS, FOR_FAULTS, FOR_TEST
 from local.up import steps_up
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run_tests(shop: Workshop, phases: str, pytest_words: Sequence[str]) -> int:
     started = time.monotonic()
     runner = Runner(shop.console, shop.shell, shop.settings.logs, "make test")
     needs_cluster = not NEED_CLUSTER.isdisjoint(wanted)
-    names = FOR_TEST if needs_cluster else FOR_CHECKS
+    names = FOR_FAULTS if "faults" in wanted else FOR_TEST if needs_cluster else FOR_CHECKS
     tools = FunctionStep("tools", partial(shop.tools.look, names), partial(shop.tools.make, names))
     machine = FunctionStep("programs", partial(look_packages, shop), partial(install_packages, shop))
     with shop.cache.lock(f"run-{shop.settings.cluster}", "this cluster"):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pgha.certificates import Pair, Renewal, is_due, is_issued_by, make_authority, make_certificate, split
+from pgha.trust import Trust
 
 HOSTS = ["db-primary", "*.db-members.stage.svc"]
 NOW = datetime.now(UTC)
@@ -113,3 +114,17 @@ def test_what_another_authority_issued_is_replaced(authority: Pair) -> None:
     other = make_authority("other CA")
     secrets = make_secrets(authority, make_certificate(other, HOSTS, 90))
     assert renew(secrets) == "new certificate"
+
+
+def test_the_application_gets_the_authority_of_certificates_that_others_make(tmp_path: Path) -> None:
+    secrets = Secrets(db_app={"password": "x"})
+    trust = Trust(secrets, tmp_path)  # type: ignore[arg-type]
+    assert not trust.give("db-app")
+    (tmp_path / "ca.crt").write_text("one")
+    assert trust.give("db-app")
+    assert secrets.data["db_app"] == {"password": "x", "ca.crt": "one"}
+    assert not trust.give("db-app")
+    (tmp_path / "ca.crt").write_text("two")
+    assert trust.give("db-app")
+    assert secrets.data["db_app"]["ca.crt"] == "two"
+    assert not Trust(secrets, tmp_path).give("db-app")  # type: ignore[arg-type]

@@ -272,6 +272,32 @@ def test_tls_names_every_service_and_member(render: Render) -> None:
     assert not [doc for doc in docs if doc["kind"] == "CronJob"]
 
 
+@pytest.mark.parametrize(
+    ("values", "gives"),
+    [
+        ({}, False),
+        ({"tls": {"mode": "certManager", "issuerRef": {"name": "ca"}}}, True),
+        ({"tls": {"mode": "existingSecret", "existingSecret": "ours"}}, True),
+        (
+            {
+                "tls": {"mode": "existingSecret", "existingSecret": "ours"},
+                "credentials": {"app": {"existingSecret": "login"}},
+            },
+            False,
+        ),
+    ],
+)
+def test_the_members_give_the_application_an_authority_of_others(
+    render: Render, values: Doc, gives: bool
+) -> None:
+    docs = render("postgres-ha", values)
+    may = [
+        rule["resourceNames"] for rule in find(docs, "Role", "demo")["rules"] if rule["verbs"] == ["patch"]
+    ]
+    assert may == ([["demo-app"]] if gives else [])
+    assert desired(docs).get("trust") == ("demo-app" if gives else None)
+
+
 def test_data_is_removed_only_when_asked_for(render: Render) -> None:
     def hooks(values: Doc) -> set[str]:
         return {

@@ -82,6 +82,16 @@ def trial(database: Database) -> Iterator[Trial]:
 
 
 @pytest.fixture
+def other(context: str, image: str, make_namespace: str) -> Iterator[Database]:
+    """Return a second release, which leaves nothing behind."""
+    found = Database(context, make_namespace, image, release="extra")
+    yield found
+    found.helm("uninstall", found.release, "--ignore-not-found")
+    words = ("pvc,secret,configmap", "--selector", "app.kubernetes.io/instance=extra", "--ignore-not-found")
+    found.kubectl("delete", *words)
+
+
+@pytest.fixture
 def nodes(database: Database) -> Nodes:
     return Nodes(database)
 

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
 
 import pytest
 from pgha.certificates import make_authority, make_certificate
@@ -54,16 +53,6 @@ def test_pause_and_resume(database: Database) -> None:
     lines = database.pgha("list").splitlines()
     assert lines[0].split() == ["MEMBER", "ROLE", "STATE", "TIMELINE", "LAG", "NOTE"]
     assert sum("primary" in line for line in lines) == 1
-
-
-@pytest.fixture
-def other(context: str, image: str, make_namespace: str) -> Iterator[Database]:
-    """Return a second release, which leaves nothing behind."""
-    found = Database(context, make_namespace, image, release="extra")
-    yield found
-    found.helm("uninstall", found.release, "--ignore-not-found")
-    words = ("pvc,secret,configmap", "--selector", "app.kubernetes.io/instance=extra", "--ignore-not-found")
-    found.kubectl("delete", *words)
 
 
 def test_with_durability_required_a_write_waits_for_a_replica(other: Database) -> None:

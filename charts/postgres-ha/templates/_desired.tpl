@@ -4,6 +4,11 @@
 {{- ternary (printf "%s_2" $name) $name (eq (mod (int (index . 1)) 2) 1) -}}
 {{- end -}}
 
+{{/* Whether the keeper brings the authority into the application's Secret; the CronJob does where it makes it. */}}
+{{- define "postgres-ha.givesAuthority" -}}
+{{- if and (ne .Values.tls.mode "generated") (not .Values.credentials.app.existingSecret) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Roles, databases and extensions, which the primary's keeper makes so. */}}
 {{- define "postgres-ha.desired" -}}
 {{- $fullname := include "postgres-ha.fullname" . -}}
@@ -46,6 +51,9 @@
     "pg_catalog.pg_create_restore_point(text)")
 -}}
 {{- $wishes := dict "roles" $roles "databases" $databases "functions" $functions -}}
+{{- if include "postgres-ha.givesAuthority" . -}}
+{{- $_ := set $wishes "trust" $app -}}
+{{- end -}}
 {{- $_ := set $wishes "version" (toJson $wishes | sha256sum | trunc 16) -}}
 {{- toPrettyJson $wishes -}}
 {{- end -}}

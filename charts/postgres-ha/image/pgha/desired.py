@@ -42,6 +42,8 @@ class Desired:
     roles: tuple[Role, ...] = ()
     databases: tuple[Database, ...] = ()
     functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # The Secret that is to have the authority of the certificates; empty where others see to it.
+    trust: str = ""
 
 
 def fetch_desired(api: Api, scope: str) -> Desired:
@@ -82,4 +84,6 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
         for item in wishes["databases"]
     )
     functions = {role: tuple(names) for role, names in wishes.get("functions", {}).items()}
-    return Desired(hashed.hexdigest(), wishes["version"], tuple(roles), databases, functions)
+    return Desired(
+        hashed.hexdigest(), wishes["version"], tuple(roles), databases, functions, wishes.get("trust", "")
+    )

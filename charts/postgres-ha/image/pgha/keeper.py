@@ -3,8 +3,8 @@
 - A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
 - A new primary takes the label of the primary's Service while it is promoted; a replica has that of theirs.
 - New certificates are taken up without a restart.
-- On the primary: roles, databases and extensions are made as declared, and writes stop while a volume is
-  nearly full.
+- On the primary: roles, databases and extensions are made as declared, the application gets the authority of
+  certificates that the chart did not make, and writes stop while a volume is nearly full.
 
 What it did, and what is wrong, is in the annotation postgres-ha/keeper of the pod, and in the log.
 """
@@ -28,6 +28,7 @@ from pgha.kube import Api
 from pgha.label import Mover, holder
 from pgha.patroni import TLS, Patroni
 from pgha.reconcile import Reconciler, connect_locally
+from pgha.trust import Trust
 
 ANNOTATION = "postgres-ha/keeper"
 PERIOD = 5.0
@@ -56,6 +57,7 @@ class Keeper:
         self._told = ""
         self._version = ""
         self._guard = Guard(patroni, log)
+        self._trust, self._trusting = Trust(api, TLS), ""
         self._is_leading = False
         self._low = ""
         self._replica_until = 0.0
@@ -104,6 +106,7 @@ class Keeper:
         self._attempt("disk", self._look_at_disk)
         if self._is_leading:
             self._attempt("roles", self._reconcile)
+            self._attempt("authority", self._give_authority)
         self._attempt("report", self._report)
 
     def _attempt(self, name: str, work: Callable[[], object]) -> object:
@@ -155,11 +158,16 @@ class Keeper:
 
     def _reconcile(self) -> None:
         desired = fetch_desired(self._api, self._scope)
+        self._trusting = desired.trust
         if desired.digest == self._applied:
             return
         for change in Reconciler().run(desired):
             log(change)
         self._applied, self._version = desired.digest, desired.version
+
+    def _give_authority(self) -> None:
+        if self._trusting and self._trust.give(self._trusting):
+            log(f"gave the authority of the certificates to the Secret {self._trusting}")
 
     def _report(self) -> None:
         problems = [text for name, text in sorted(self._said.items()) if name != "report"]

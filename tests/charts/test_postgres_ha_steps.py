@@ -127,10 +127,19 @@ def test_a_broken_replica_of_the_old_kind_goes_first() -> None:
     assert next_step(broken).member == "db-1"
 
 
-def test_only_a_synchronous_replica_takes_over() -> None:
-    facts = make_facts(updated=frozenset({1, 2}))
+def test_nothing_is_touched_before_commits_count_on_every_replica() -> None:
+    """Else they would stand until the member that was touched is back."""
     members = [make_member(0, "leader"), make_member(1, "replica"), make_member(2)]
-    assert next_step(replace(facts, members=members)).target == "db-2"
+    for updated in (frozenset({1}), frozenset({1, 2})):
+        facts = replace(make_facts(updated=updated), members=members)
+        assert next_step(facts) == Step(Action.WAIT, "commits do not count on db-1 yet")
+        assert next_step(replace(facts, counts=False)).action is not Action.WAIT
+
+
+def test_without_synchronous_commits_any_replica_takes_over() -> None:
+    facts = make_facts(updated=frozenset({1, 2}))
+    members = [make_member(0, "leader"), make_member(1, "replica", lag=1000), make_member(2, "replica")]
+    assert next_step(replace(facts, members=members, counts=False)).target == "db-2"
 
 
 def test_a_primary_that_cannot_hand_over_is_stopped_in_good_order() -> None:

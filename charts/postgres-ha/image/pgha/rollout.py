@@ -112,6 +112,7 @@ class Rollout:
         self._settled_at = 0.0
         self._ready: frozenset[str] = frozenset()
         self._calm_at = 0.0
+        self._counts = True
         self.switchovers = 0
 
     def say(self, text: str) -> None:
@@ -123,6 +124,7 @@ class Rollout:
 
     def run(self, wishes: Mapping[str, Any]) -> None:
         """Do everything; raise TimeoutError or HopelessError."""
+        self._counts = wishes["dynamic"]["synchronous_mode"] != "off"
         self.grow_volumes(wishes["volumes"], int(wishes["members"]))
         self.until(lambda: self.change_settings(wishes["dynamic"]))
         # New roles must be there before the members that log in with them.
@@ -185,7 +187,8 @@ class Rollout:
             self._ready, self._calm_at = ready, time.monotonic() + CALM_SECONDS
         members = [member for member in self._members() if member.ordinal < wanted]
         cannot = self._failed_switchovers >= SWITCHOVER_ATTEMPTS
-        return Facts(wanted, self._pods, members, frozenset(self._restarted), cannot)
+        restarted = frozenset(self._restarted)
+        return Facts(wanted, self._pods, members, restarted, cannot, self._counts)
 
     def _patroni(self, pod: Pod) -> Patroni:
         return Patroni(pod.host, PORT, self._credentials, self._tls if pod.is_tls else None)

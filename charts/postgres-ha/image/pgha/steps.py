@@ -63,6 +63,8 @@ class Facts:
     members: Sequence[Member]
     restarted: AbstractSet[str] = frozenset()
     cannot_hand_over: bool = False
+    # Whether commits wait for a replica.
+    counts: bool = True
 
     def member(self, name: str) -> Member | None:
         """Return a member by its name."""
@@ -97,6 +99,11 @@ def next_step(facts: Facts) -> Step:
     unwell = [pod.name for pod in followers if not facts.is_well(pod)]
     if unwell:
         return Step(Action.WAIT, f"{unwell[0]} does not follow {leader.name} yet")
+    others = [member for member in facts.members if not member.is_leader]
+    uncounted = [member.name for member in others if not member.is_synchronous]
+    if facts.counts and uncounted:
+        # If another one went away now, commits would have nobody to count on until it is back.
+        return Step(Action.WAIT, f"commits do not count on {uncounted[0]} yet")
     return _follow_then_lead(facts, leader, pods)
 
 
@@ -130,7 +137,6 @@ def _move(facts: Facts, leader: Member, reason: str) -> Step:
 
 def _switch(facts: Facts, leader: Member, reason: str, skip: AbstractSet[str]) -> Step:
     fit = [member for member in facts.members if member.is_streaming and member.name not in skip]
-    fit = [member for member in fit if member.is_synchronous] or fit
     if not fit:
         return Step(Action.WAIT, "no replica is fit to take over")
     best = min(fit, key=lambda member: (member.lag or 0, member.ordinal))

@@ -15,7 +15,8 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from tests.faults.bench import image_or_exit
 from tests.faults.database import ROOT, Database, wait_until
@@ -33,31 +34,39 @@ SETTINGS = (
     *(f"postgresql.parameters.{setting}" for setting in SAME[:2]),
 )  # fmt: skip
 PLAIN = "plain"
-USAGE = "cd /sys/fs/cgroup; cat memory.current; grep inactive_file memory.stat; grep usage_usec cpu.stat"
-_START = (
-    "initdb --auth=trust --username=postgres --locale=C.UTF-8 -D /pgdata/plain > /dev/null && "
-    "exec postgres -D /pgdata/plain -c unix_socket_directories=/tmp " + " ".join(f"-c {one}" for one in SAME)
+# A plain server with two replicas, as many as the release has: what replication itself costs on this machine.
+REPLICATED = "replicated"
+STANDBYS = ("standby-1", "standby-2")
+_INIT = "initdb --auth=trust --username=postgres --locale=C.UTF-8 -D /pgdata/plain > /dev/null"
+_OPEN = "echo 'host replication postgres all trust' >> /pgdata/plain/pg_hba.conf"
+_RUN = "exec postgres -D /pgdata/plain -c unix_socket_directories=/tmp " + " ".join(
+    f"-c {one}" for one in SAME
 )
+_STARTS = {
+    PLAIN: f"{_INIT} && {_RUN}",
+    REPLICATED: f"{_INIT} && {_OPEN} && {_RUN} -c 'listen_addresses=*'",
+}
 
 
-def make_plain(image: str, node: str) -> list[dict[str, object]]:
+def make_plain(name: str, image: str, node: str, start: str) -> list[dict[str, object]]:
     """Return a pod with nothing but PostgreSQL, on a volume of the same kind."""
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": PLAIN},
+        "metadata": {"name": name},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "4Gi"}}},
     }
     container = {
         "name": "postgres",
         "image": image,
-        "command": ["sh", "-c", _START],
+        "command": ["sh", "-c", start],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
         "volumeMounts": [{"name": "data", "mountPath": "/pgdata"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
     }
     spec = {
-        "nodeName": node,
+        # Not nodeName: the volume is made where the scheduler decides.
+        "nodeSelector": {"kubernetes.io/hostname": node},
         "containers": [container],
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 5,
@@ -68,23 +77,23 @@ def make_plain(image: str, node: str) -> list[dict[str, object]]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "volumes": [
-            {"name": "data", "persistentVolumeClaim": {"claimName": PLAIN}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": name}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
         ],
     }
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": PLAIN}, "spec": spec}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
     return [claim, pod]
 
 
 class Throughput:
-    """The plain server, and a release beside it."""
+    """The plain servers, and a release beside them."""
 
     def __init__(self, database: Database, seconds: int) -> None:
         self.database, self.seconds = database, seconds
 
     def pgbench(self, pod: str, *words: str) -> float:
         """Run pgbench in a pod; return transactions per second, 0 for the preparation."""
-        where = ("-h", "/tmp") if pod == PLAIN else ("-h", "/run/postgresql")  # noqa: S108 - in the pod
+        where = ("-h", "/tmp") if pod in _STARTS else ("-h", "/run/postgresql")  # noqa: S108 - in the pod
         command = ("pgbench", *where, "-U", "postgres", *words, "postgres")
         said = self.database.kubectl("exec", pod, "-c", "postgres", "--", *command)
         found = re.search(r"tps = ([\d.]+)", said)
@@ -94,54 +103,78 @@ class Throughput:
         """Measure one pod once."""
         return self.pgbench(pod, "-n", "-c", str(CLIENTS), "-j", "1", "-T", str(self.seconds))
 
-    def compare(self, what: str, rounds: int) -> dict[str, object]:
-        """Measure the primary and the plain one in turn."""
+    def start(self, name: str, node: str, start: str) -> None:
+        """Run a plain server."""
+        kubectl = self.database.kubectl
+        for made in make_plain(name, self.database.image, node, start):
+            kubectl("apply", "-f", "-", stdin=json.dumps(made))
+        kubectl("wait", "pod", name, "--for=condition=Ready", "--timeout=120s")
+
+    def start_plain(self, name: str, node: str) -> None:
+        """Run one that writes, and fill it."""
+        self.start(name, node, _STARTS[name])
+        fill = ("-i", "-q", "-s", str(SCALE))
+        wait_until(f"{name} answers", lambda: self.pgbench(name, *fill) == 0.0, 60)
+
+    def start_replicated(self, node: str, others: Sequence[str]) -> None:
+        """Run a plain server with a replica on each of the other nodes."""
+        self.start_plain(REPLICATED, node)
+        address = self.database.pod(REPLICATED)["status"]["podIP"]
+        copy = f"pg_basebackup -h {address} -U postgres -X stream -R -D /pgdata/plain && {_RUN}"
+        for name, other in zip(STANDBYS, others, strict=True):
+            self.start(name, other, copy)
+        ask = ("psql", "-h", "/tmp", "-U", "postgres", "-Atc", "SELECT count(*) FROM pg_stat_replication")  # noqa: S108
+        look = ("exec", REPLICATED, "--", *ask)
+        wait_until("both replicas stream", lambda: self.database.kubectl(*look).strip() == "2", 120)
+
+    def compare(self, what: str, rounds: int, others: Sequence[str]) -> dict[str, object]:
+        """Measure the primary and the plain ones in turn."""
         primary = self.database.primary()
         self.pgbench(primary, "-i", "-q", "-s", str(SCALE))
-        ours, plain = [], []
+        pods = [primary, *others]
+        found: dict[str, list[float]] = {pod: [] for pod in pods}
         for number in range(rounds):
-            order: list[tuple[str, list[float]]] = [(PLAIN, plain), (primary, ours)]
-            for pod, found in order if number % 2 else reversed(order):
-                found.append(self.once(pod))
-        ratios = [one / other for one, other in zip(ours, plain, strict=True)]
-        result = {
-            "what": what,
-            "tps": round(statistics.median(ours)),
-            "plain_tps": round(statistics.median(plain)),
-            "ratio": round(statistics.median(ratios), 3),
-            "ratios": [round(ratio, 3) for ratio in ratios],
-        }
-        line = "{what:<40} {tps:>6} tps  plain {plain_tps:>6} tps  ratio {ratio}\n"
-        sys.stdout.write(line.format(**result))
+            turn = number % len(pods)
+            for pod in pods[turn:] + pods[:turn]:
+                found[pod].append(self.once(pod))
+        result: dict[str, object] = {"what": what, "tps": round(statistics.median(found[primary]))}
+        sys.stdout.write(f"{what:<40} {result['tps']:>6} tps\n")
+        for pod in others:
+            ratios = [one / other for one, other in zip(found[primary], found[pod], strict=True)]
+            tps, ratio = round(statistics.median(found[pod])), round(statistics.median(ratios), 3)
+            result[pod] = {"tps": tps, "ratio": ratio, "ratios": [round(one, 3) for one in ratios]}
+            sys.stdout.write(f"  beside {pod:<31} {tps:>6} tps  ratio {ratio}\n")
         return result
 
     def idle(self) -> list[dict[str, object]]:
         """Measure memory (MiB, without what the kernel may drop) and processor (thousandths of a core)."""
         self.database.wait_well()
-        pods = [pod["metadata"]["name"] for pod in self.database.pods()]
-        before = {pod: self._usage(pod) for pod in pods}
-        begun = time.monotonic()
+        before = self._usage()
         time.sleep(IDLE_SECONDS)  # the length of the measurement
         results: list[dict[str, object]] = []
-        for pod in pods:
-            for container, (memory, used) in self._usage(pod).items():
-                passed = time.monotonic() - begun
-                cpu = (used - before[pod][container][1]) / 1000 / passed
-                results.append(
-                    {"pod": pod, "container": container, "mib": round(memory), "millicores": round(cpu, 1)}
-                )
-        for result in results:
-            sys.stdout.write(
-                "idle {pod}/{container:<10} {mib:>4} MiB  {millicores:>6} millicores\n".format(**result)
-            )
+        for (pod, container), (memory, used, at) in sorted(self._usage().items()):
+            _, used_before, at_before = before[pod, container]
+            cpu = (used - used_before) / (at - at_before).total_seconds() * 1000
+            found = {"pod": pod, "container": container, "mib": round(memory), "millicores": round(cpu, 1)}
+            line = "idle {pod}/{container:<10} {mib:>4} MiB  {millicores:>6} millicores\n"
+            sys.stdout.write(line.format(**found))
+            results.append(found)
         return results
 
-    def _usage(self, pod: str) -> dict[str, tuple[float, float]]:
+    def _usage(self) -> dict[tuple[str, str], tuple[float, float, datetime]]:
+        """Ask the kubelets for memory in MiB and processor seconds so far, and when that was."""
+        nodes = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in self.database.pods()}
         found = {}
-        for container in ("postgres", "keeper"):
-            lines = self.database.inside(pod, USAGE, container).split()
-            memory = (int(lines[0]) - int(lines[2])) / 2**20
-            found[container] = (memory, float(lines[4]))
+        for node in set(nodes.values()):
+            text = self.database.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary")
+            for pod in json.loads(text)["pods"]:
+                name = pod["podRef"]["name"]
+                if pod["podRef"]["namespace"] == self.database.namespace and name in nodes:
+                    for container in pod["containers"]:
+                        memory = container["memory"]["workingSetBytes"] / 2**20
+                        used = container["cpu"]["usageCoreNanoSeconds"] / 1e9
+                        at = datetime.fromisoformat(container["cpu"]["time"])
+                        found[name, container["name"]] = (memory, used, at)
         return found
 
 
@@ -161,16 +194,14 @@ def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, objec
         wait_until("commits wait as they should", _waits(database, wanted=quorum), 60)
         if number == 0:
             node = str(database.pod(database.primary())["spec"]["nodeName"])
-            for made in make_plain(database.image, node):
-                database.kubectl("apply", "-f", "-", stdin=json.dumps(made))
-            database.kubectl("wait", "pod", PLAIN, "--for=condition=Ready", "--timeout=120s")
-            wait_until(
-                "the plain one answers", lambda: found.pgbench(PLAIN, "-i", "-q", "-s", str(SCALE)) == 0.0, 60
-            )
+            found.start_plain(PLAIN, node)
+        elif number == 1:
+            nodes = {str(pod["spec"]["nodeName"]) for pod in database.pods()}
+            found.start_replicated(node, sorted(nodes - {node}))
         if database.pod(database.primary())["spec"]["nodeName"] != node:
             database.pgha("switchover", "db-0")
             database.wait_well()
-        results.append(found.compare(what, rounds))
+        results.append(found.compare(what, rounds, [PLAIN, REPLICATED] if number else [PLAIN]))
     return {"pgbench": results, "idle": found.idle()}
 
 

@@ -17,6 +17,17 @@ def have_namespace(context: str, name: str) -> Iterator[str]:
     kubectl = ["kubectl", "--context", context]
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    look = [
+        "get",
+        "namespace",
+        name,
+        "--ignore-not-found",
+        "--output",
+        "jsonpath={.metadata.deletionTimestamp}",
+    ]
+    if _run([*kubectl, *look]):
+        # Of a run before, and on its way out: nothing can be made in it.
+        _run([*kubectl, "wait", f"namespace/{name}", "--for=delete", f"--timeout={SECONDS - 10}s"])
     _run([*kubectl, "apply", "--filename", "-"], json.dumps(made))
     try:
         yield name

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.database import Database, run, wait_until
@@ -116,3 +117,11 @@ class Nodes:
                 120,
                 pause=1,
             )
+            back = datetime.now(UTC)
+            # It started again, too, and until it leads, no Service follows a pod.
+            wait_until("the controller manager leads", lambda: self._led_since(back), 120, pause=1)
+
+    def _led_since(self, moment: datetime) -> bool:
+        words = ("lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}")
+        text = self.database.kubectl("-n", "kube-system", "get", *words, seconds=10)
+        return datetime.fromisoformat(text) > moment

@@ -27,16 +27,21 @@ def program(context: str) -> Iterator[Path]:
     built = Path(found).resolve()
     kubectl = ("kubectl", "--context", context)
     there = run(*kubectl, "get", "crd", "-o", "name").split()
-    made = []
-    for path in sorted(built.parent.glob("*.yaml")):
-        name = yaml.safe_load(path.read_text())["metadata"]["name"]
-        if not any(one.endswith(f"/{name}") for one in there):
-            run(*kubectl, "create", "-f", str(path))
-            made.append(name)
-            run(*kubectl, "wait", f"crd/{name}", "--for=condition=Established", "--timeout=60s")
-    yield built
-    if made:
-        run(*kubectl, "delete", "crd", *made)
+    made: list[str] = []
+    try:
+        for path in sorted(built.parent.glob("*.yaml")):
+            name = yaml.safe_load(path.read_text())["metadata"]["name"]
+            if f"customresourcedefinition.apiextensions.k8s.io/{name}" not in there:
+                made.append(name)
+                run(*kubectl, "create", "-f", str(path))
+            # `kubectl wait` fails on one that has no conditions yet.
+            established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
+            look = (*kubectl, "get", "crd", name, "-o", established)
+            wait_until(f"{name} is established", lambda look=look: run(*look) == "True", 60)
+        yield built
+    finally:
+        if made:
+            run(*kubectl, "delete", "crd", "--ignore-not-found", *made)
 
 
 @pytest.fixture

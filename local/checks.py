@@ -31,6 +31,12 @@ NOT_SCORED = {
     "pod-networkpolicy": "it also asks for rules about Jobs, which nobody connects to",
     "service-targets-pod": "the label of the primary is set by Patroni, not by the template",
 }
+# The same of kube-linter.
+NOT_LINTED = {
+    "job-ttl-seconds-after-finished": "the Jobs of hooks are kept for their logs until the next one",
+    "dangling-service": "two Services follow a label that is set at run time",
+    "no-anti-affinity": "pods are kept apart by topologySpreadConstraints, which the check does not know",
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ def make_checks(shop: Workshop) -> list[Check]:
         Check("helm lint", lambda: _lint(shop)),
         Check("kubeconform", lambda: _conform(shop)),
         Check("kube-score", lambda: _score(shop)),
+        Check("kube-linter", lambda: _linter(shop)),
     ]
 
 
@@ -124,6 +131,14 @@ def _score(shop: Workshop) -> None:
                 # A limit of processor time would delay heartbeats and requests.
                 words = ("--ignore-container-cpu-limit", "--output-format", "ci", *ignored)
                 shop.shell.run("kube-score", "score", *words, path)
+
+
+def _linter(shop: Workshop) -> None:
+    excluded = [word for name in NOT_LINTED for word in ("--exclude", name)]
+    with tempfile.TemporaryDirectory(prefix="notejam-render-") as folder:
+        for chart in CHARTS:
+            for path in _render(shop, chart, Path(folder)):
+                shop.shell.run("kube-linter", "lint", "--fail-if-no-objects-found", *excluded, str(path))
 
 
 def _render(shop: Workshop, chart: str, folder: Path) -> Iterator[Path]:

@@ -87,6 +87,13 @@ TOOLS = {
         GoTool("kubeconform", ("kubeconform",), "github.com/yannh/kubeconform", 0.2, ("main.version",)),
         GoTool("kube-score", ("kube-score",), "github.com/zegl/kube-score", 1, ("main.version",)),
         GoTool(
+            "kube-linter",
+            ("kube-linter",),
+            "golang.stackrox.io/kube-linter",
+            2.5,
+            ("golang.stackrox.io/kube-linter/internal/version.version",),
+        ),
+        GoTool(
             "cert-manager",
             ("cert-manager-local",),
             "github.com/cert-manager/cert-manager",

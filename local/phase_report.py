@@ -18,14 +18,18 @@ NOTES = "NOTEJAM_TEST_NOTES"
 _STARTED = time.monotonic()
 _SECONDS: dict[str, float] = defaultdict(float)
 _COUNTS: dict[str, int] = defaultdict(int)
+_FILES: dict[str, float] = defaultdict(float)
+SLOWEST = 8
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Add a part of a test to its phase."""
-    parts = Path(report.nodeid.split("::", 1)[0]).parts
+    file = report.nodeid.split("::", 1)[0]
+    parts = Path(file).parts
     phase = parts[1] if len(parts) > 1 else parts[0]
     _SECONDS[phase] += report.duration
     _COUNTS[phase] += report.when == "call"
+    _FILES[file] += report.duration
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -36,4 +40,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for phase, seconds in _SECONDS.items():
         # Where several processes share the tests, their times add up to more than the clock's.
         terminalreporter.write_line(f"{phase:<10} {describe_seconds(seconds)} for {_COUNTS[phase]} tests")
+    for file in sorted(_FILES, key=lambda one: -_FILES[one])[:SLOWEST]:
+        terminalreporter.write_line(f"  {describe_seconds(_FILES[file]):<14} {file}")
     terminalreporter.write_line(f"pytest     {describe_seconds(time.monotonic() - _STARTED)} in all")

@@ -25,12 +25,13 @@ PROGRAMS = {
     "helm3": ("helm3", ("version", "--short")),
     "kubeconform": ("kubeconform", ("-v",)),
     "kube-score": ("kube-score", ("version",)),
+    "kube-linter": ("kube-linter", ("version",)),
     "cert-manager-local": ("cert-manager", ("--version",)),
 }
 FOR_UP = ("helm", "kind", "kubectl")
 FOR_NAMED_CLUSTER = ("helm", "kubectl")
-FOR_CHECKS = ("helm", "helm3", "kubeconform", "kube-score")
-FOR_TEST = (*FOR_UP, "helm3", "kubeconform", "kube-score")
+FOR_CHECKS = ("helm", "helm3", "kubeconform", "kube-score", "kube-linter")
+FOR_TEST = (*FOR_UP, "helm3", "kubeconform", "kube-score", "kube-linter")
 FOR_FAULTS = (*FOR_TEST, "cert-manager-local")
 _KUBECTL_SKEW = 1
 _WRAPPER = """\

@@ -60,6 +60,17 @@ def test_services_follow_the_role(render: Render) -> None:
     assert members["publishNotReadyAddresses"] is True
 
 
+def test_members_keep_apart_on_nodes_and_zones(render: Render) -> None:
+    docs = render("postgres-ha")
+    spec, labels = pod_template(docs)["spec"], pod_template(docs)["metadata"]["labels"].items()
+    (host,) = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert host["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    assert host["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= labels
+    (zone,) = spec["topologySpreadConstraints"]
+    assert zone["topologyKey"] == "topology.kubernetes.io/zone"
+    assert zone["labelSelector"]["matchLabels"].items() <= labels
+
+
 def test_no_service_takes_the_test_pod_for_a_member(render: Render) -> None:
     docs = render("postgres-ha")
     labels = find(docs, "Pod", "demo-test")["metadata"]["labels"]

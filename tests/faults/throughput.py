@@ -1,9 +1,10 @@
 """Measures pgbench beside a plain PostgreSQL on the same node, and what an idle member takes.
 
-python -m tests.faults.throughput [--rounds 5] [--seconds 10]
+python -m tests.faults.throughput [--rounds 20] [--seconds 4]
 
-All of them are measured in turn in each round, so that a busy moment hits all alike. pgbench runs in the
-server's own container, over its socket. JSON: .local/throughput.json.
+All of them are measured in turn in each round, so that a busy moment hits all alike; many short rounds,
+since a disk that others use too changes its pace by a third from one moment to the next. pgbench runs in
+the server's own container, over its socket. JSON: .local/throughput.json.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ OUT = ROOT / ".local" / "throughput.json"
 NAMESPACE = "faults-throughput"
 SCALE = 10
 CLIENTS = 4
+# The first minute of a release is still busy with its copies.
+SETTLE_SECONDS = 60
 IDLE_SECONDS = 60
 # The same memory and log for all; the rest of the plain one is what `initdb` makes.
 SAME = ("shared_buffers=128MB", "max_wal_size=1GB", "jit=off", "max_connections=100")
@@ -34,6 +37,8 @@ SETTINGS = (
     *(f"postgresql.parameters.{setting}" for setting in SAME[:2]),
 )  # fmt: skip
 PLAIN = "plain"
+# Another of the same: how far apart two equal servers are measured here.
+CONTROL = "plain-too"
 # A plain server with two replicas, as many as the release has: what replication itself costs on this machine.
 REPLICATED = "replicated"
 STANDBYS = ("standby-1", "standby-2")
@@ -44,6 +49,7 @@ _RUN = "exec postgres -D /pgdata/plain -c unix_socket_directories=/tmp " + " ".j
 )
 _STARTS = {
     PLAIN: f"{_INIT} && {_RUN}",
+    CONTROL: f"{_INIT} && {_RUN}",
     REPLICATED: f"{_INIT} && {_OPEN} && {_RUN} -c 'listen_addresses=*'",
 }
 
@@ -93,11 +99,19 @@ class Throughput:
 
     def pgbench(self, pod: str, *words: str) -> float:
         """Run pgbench in a pod; return transactions per second, 0 for the preparation."""
-        where = ("-h", "/tmp") if pod in _STARTS else ("-h", "/run/postgresql")  # noqa: S108 - in the pod
-        command = ("pgbench", *where, "-U", "postgres", *words, "postgres")
-        said = self.database.kubectl("exec", pod, "-c", "postgres", "--", *command)
-        found = re.search(r"tps = ([\d.]+)", said)
+        found = re.search(r"tps = ([\d.]+)", self.inside(pod, "pgbench", *words, "postgres"))
         return float(found[1]) if found else 0.0
+
+    def inside(self, pod: str, program: str, *words: str) -> str:
+        """Run a client in the server's own container, over its socket."""
+        folder = "/tmp" if pod in _STARTS else "/run/postgresql"  # noqa: S108 - in the pod
+        command = (program, "-h", folder, "-U", "postgres", *words)
+        return self.database.kubectl("exec", pod, "-c", "postgres", "--", *command)
+
+    def fill(self, pod: str) -> None:
+        """Make the tables anew, so that those of all carry as little dead weight, and write them out."""
+        self.pgbench(pod, "-i", "-q", "-s", str(SCALE))
+        self.inside(pod, "psql", "-qc", "CHECKPOINT")
 
     def once(self, pod: str) -> float:
         """Measure one pod once."""
@@ -111,27 +125,34 @@ class Throughput:
         kubectl("wait", "pod", name, "--for=condition=Ready", "--timeout=120s")
 
     def start_plain(self, name: str, node: str) -> None:
-        """Run one that writes, and fill it."""
+        """Run one that writes."""
         self.start(name, node, _STARTS[name])
-        fill = ("-i", "-q", "-s", str(SCALE))
-        wait_until(f"{name} answers", lambda: self.pgbench(name, *fill) == 0.0, 60)
+        wait_until(
+            f"{name} answers", lambda: self.inside(name, "psql", "-Atc", "SELECT 1").strip() == "1", 60
+        )
 
     def start_replicated(self, node: str, others: Sequence[str]) -> None:
         """Run a plain server with a replica on each of the other nodes."""
         self.start_plain(REPLICATED, node)
         address = self.database.pod(REPLICATED)["status"]["podIP"]
-        copy = f"pg_basebackup -h {address} -U postgres -X stream -R -D /pgdata/plain && {_RUN}"
+        # At once: a checkpoint that takes its time holds the copy back for minutes.
+        copy = f"pg_basebackup -h {address} -U postgres -c fast -X stream -R -D /pgdata/plain && {_RUN}"
         for name, other in zip(STANDBYS, others, strict=True):
             self.start(name, other, copy)
-        ask = ("psql", "-h", "/tmp", "-U", "postgres", "-Atc", "SELECT count(*) FROM pg_stat_replication")  # noqa: S108
-        look = ("exec", REPLICATED, "--", *ask)
-        wait_until("both replicas stream", lambda: self.database.kubectl(*look).strip() == "2", 120)
+        # A copy under way counts there too, in another state.
+        streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        wait_until(
+            "both replicas stream",
+            lambda: self.inside(REPLICATED, "psql", "-Atc", streaming).strip() == "2",
+            120,
+        )
 
     def compare(self, what: str, rounds: int, others: Sequence[str]) -> dict[str, object]:
         """Measure the primary and the plain ones in turn."""
         primary = self.database.primary()
-        self.pgbench(primary, "-i", "-q", "-s", str(SCALE))
         pods = [primary, *others]
+        for pod in pods:
+            self.fill(pod)
         found: dict[str, list[float]] = {pod: [] for pod in pods}
         for number in range(rounds):
             turn = number % len(pods)
@@ -149,6 +170,7 @@ class Throughput:
     def idle(self) -> list[dict[str, object]]:
         """Measure memory (MiB, without what the kernel may drop) and processor (thousandths of a core)."""
         self.database.wait_well()
+        time.sleep(SETTLE_SECONDS)
         before = self._usage()
         time.sleep(IDLE_SECONDS)  # the length of the measurement
         results: list[dict[str, object]] = []
@@ -187,6 +209,7 @@ def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, objec
         ("one member", 1, "durability=none"),
     ]
     idle: list[dict[str, object]] = []
+    nodes: list[str] = []
     results = []
     for what, members, durability in steps:
         database.apply("upgrade" if results else "install", *SETTINGS, durability, members=members)
@@ -202,7 +225,9 @@ def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, objec
             nodes = [str(database.pod(f"db-{number}")["spec"]["nodeName"]) for number in range(members)]
             found.start_plain(PLAIN, nodes[0])
             found.start_replicated(nodes[0], nodes[1:])
-        results.append(found.compare(what, rounds, [PLAIN, REPLICATED] if members > 1 else [PLAIN]))
+        if members == 1:
+            found.start_plain(CONTROL, nodes[0])
+        results.append(found.compare(what, rounds, [PLAIN, REPLICATED if members > 1 else CONTROL]))
     return {"pgbench": results, "idle": idle}
 
 
@@ -213,8 +238,8 @@ def _waits(database: Database, *, wanted: bool) -> Callable[[], bool]:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description="Measure pgbench beside a plain PostgreSQL.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=4)
     arguments = parser.parse_args()
     context = os.environ.get("NOTEJAM_CONTEXT", "kind-notejam")
     image = image_or_exit()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,14 @@ from local.errors import LocalError
 from local.gobuild import TOOLS, commands, link_flags, module_version, parse_go_version
 
 MODULES = Path(__file__).parents[3] / "local" / "go"
+COMPILED_ONCE = (
+    "helm4",
+    "helm3",
+    "coredns",
+    "kube-network-policies",
+    "local-path-provisioner",
+    "metrics-server",
+)
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -15,11 +24,31 @@ def test_every_tool_is_pinned_with_sums(name: str) -> None:
     tool = TOOLS[name]
     folder = MODULES / tool.folder
     assert module_version((folder / "go.mod").read_text(), tool.main).startswith("v")
-    assert f"{tool.main} v" in (folder / "go.sum").read_text()
+    # A module may be fetched by another address than its own.
+    moved = re.search(
+        rf"^replace {re.escape(tool.main)} => (\S+) v", (folder / "go.mod").read_text(), re.MULTILINE
+    )
+    assert f"{moved[1] if moved else tool.main} v" in (folder / "go.sum").read_text()
     listed = commands(folder)
     assert listed == ["."] or all(path.startswith(tool.main) for path in listed)
     if len(listed) > 1:
         assert set(tool.programs) <= {path.rsplit("/", 1)[-1] for path in listed}
+
+
+def required(module: str) -> dict[str, str]:
+    """Return the version of every module that a go.mod requires."""
+    text = (MODULES / module / "go.mod").read_text().split("\nreplace")[0]
+    return dict(re.findall(r"^(?:require)?\s+(\S+\.\S+) (v\S+)", text, re.MULTILINE))
+
+
+def test_what_several_programs_use_is_compiled_once() -> None:
+    """Another version of a package, or of anything below it, is compiled anew: minutes for client-go."""
+    wanted: dict[str, dict[str, list[str]]] = {}
+    for name in COMPILED_ONCE:
+        for module, version in required(name).items():
+            wanted.setdefault(module, {}).setdefault(version, []).append(name)
+    assert len(wanted) > 100
+    assert {module: by for module, by in wanted.items() if len(by) > 1} == {}
 
 
 def test_the_version_stands_alone_or_in_a_block() -> None:

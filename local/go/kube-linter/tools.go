@@ -4,5 +4,5 @@
 package tools
 
 import (
-	_ "github.com/coredns/coredns"
+	_ "golang.stackrox.io/kube-linter/cmd/kube-linter"
 )

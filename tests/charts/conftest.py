@@ -99,7 +99,8 @@ def render(helm4: str) -> Callable[..., list[Doc]]:
     ) -> list[Doc]:
         done = _template(helm or helm4, chart, values, sets=sets, release=release, namespace=namespace)
         assert done.returncode == 0, done.stderr
-        return [doc for doc in yaml.safe_load_all(done.stdout) if doc]
+        # libyaml: six times as fast as the parser in Python
+        return [doc for doc in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if doc]
 
     return run
 

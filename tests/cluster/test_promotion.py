@@ -32,6 +32,32 @@ def failing_promote(trial: Trial, version: str) -> tuple[Done, Probe, float]:
     return done, probe, took
 
 
+def asking_pod(trial: Trial, name: str, label: str) -> dict[str, object]:
+    """A pod with the label of somebody's application, which asks whether the database takes connections."""
+    postgres = trial.first["images"]["postgres"]
+    container = {
+        "name": "ask",
+        "image": f"{trial.registry}/postgres@{postgres['digest']}",
+        "command": ["pg_isready", "-h", "notejam-db-primary", "-t", "5"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": label}},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "containers": [container],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 999,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        },
+    }
+
+
 @pytest.fixture(scope="module")
 def live(trial: Trial) -> Trial:
     """The bundle of `make up` in all three stages."""
@@ -98,6 +124,23 @@ def test_the_note_survives_the_deletion_of_every_pod(live: Trial, second: str) -
     person = Person(live.url("production"), f"ann-{live.id}@example.com")
     person.sign_in()
     assert "Before" in person.list_notes()
+
+
+def test_only_the_app_reaches_the_database(live: Trial, second: str) -> None:
+    """The same pod is let in with the app's label, and not without."""
+    assert second
+    asked = {}
+    for name, label in (("stranger", "somebody"), ("friend", "notejam")):
+        pod = asking_pod(live, name, label)
+        live.kubectl("production", "create", "-f", "-", stdin=json.dumps(pod))
+        ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated}"
+        live.kubectl("production", "wait", f"pod/{name}", ended, "--timeout=120s")
+        asked[name] = live.kubectl("production", "logs", name).strip()
+        live.kubectl("production", "delete", "pod", name, "--wait=false")
+    assert asked == {
+        "stranger": "notejam-db-primary:5432 - no response",
+        "friend": "notejam-db-primary:5432 - accepting connections",
+    }
 
 
 def test_the_same_bundle_again_changes_nothing_and_says_so(live: Trial, second: str) -> None:

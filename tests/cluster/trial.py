@@ -99,10 +99,12 @@ class Trial:
         assert done.code == 0, done.text
         return done
 
-    def kubectl(self, stage: str, *arguments: str) -> str:
+    def kubectl(self, stage: str, *arguments: str, stdin: str = "") -> str:
         """Run kubectl in the namespace of a stage."""
         command = ["kubectl", "--context", self.context, "-n", self.namespace(stage), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, check=False, input=stdin
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -115,6 +115,14 @@ class Database:
         selector = f"cluster-name={self.release}"
         return list(json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"])
 
+    def starts(self) -> dict[tuple[str, str], int]:
+        """Count how often each container of each member was started again."""
+        return {
+            (pod["metadata"]["name"], item["name"]): item["restartCount"]
+            for pod in self.pods()
+            for item in pod["status"]["containerStatuses"]
+        }
+
     def members(self, ask: str = "") -> list[Member]:
         """Ask Patroni, on any pod that answers."""
         names = [ask] if ask else [pod["metadata"]["name"] for pod in self.pods()]

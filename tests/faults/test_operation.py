@@ -146,6 +146,31 @@ def test_what_is_declared_is_there(other: Database, tmp_path_factory: pytest.Tem
     assert {name for name in wanted if not re.search(rf"^{name}\b", found, re.MULTILINE)} == set()
 
 
+def test_a_certificate_of_another_authority_is_taken_up(other: Database) -> None:
+    """At once and without a restart, by Postgres and by Patroni; afterwards the members still talk."""
+    give_certificate(other)
+    other.apply("install", "tls.mode=existingSecret", "tls.existingSecret=given", members=2)
+    other.wait_well()
+    starts = other.starts()
+    give_certificate(other)
+    given = other.secret("given")
+    for pod in ("extra-0", "extra-1"):
+        for where in ("5432 -starttls postgres", "8008"):
+            shown = f"openssl s_client -connect localhost:{where} < /dev/null 2> /dev/null | openssl x509"
+            wait_until(
+                f"{pod} shows it on {where}",
+                lambda pod=pod, shown=shown: other.inside(pod, shown).strip() == given["tls.crt"].strip(),
+                180,
+            )
+    wait_until(
+        "the application trusts it", lambda: other.secret("extra-app")["ca.crt"] == given["ca.crt"], 60
+    )
+    other.wait_well()
+    other.pgha("switchover", pod=other.replicas()[0])
+    other.wait_well()
+    assert other.starts() == starts
+
+
 def scrape(database: Database, pod: str) -> str:
     """Return what a member says about itself, on both ports."""
     fetch = (

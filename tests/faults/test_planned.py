@@ -153,11 +153,7 @@ def test_a_new_certificate(database: Database, trial: Trial) -> None:
     authority = database.secret("db-ca")
     other = make_short_lived(authority)
     database.kubectl("patch", "secret", "db-tls", "--type=merge", "-p", other)
-    starts = {
-        item["name"]: item["restartCount"]
-        for pod in database.pods()
-        for item in pod["status"]["containerStatuses"]
-    }
+    starts = database.starts()
     report = trial.play("certificate replaced", renew)
     assert_nothing_lost(report)
     assert database.secret("db-tls")["tls.crt"] != before
@@ -168,12 +164,7 @@ def test_a_new_certificate(database: Database, trial: Trial) -> None:
     for pod in database.pods():
         name = pod["metadata"]["name"]
         wait_until(f"{name} shows it", lambda name=name: database.inside(name, shown).strip() == wanted, 180)
-    after = {
-        item["name"]: item["restartCount"]
-        for pod in database.pods()
-        for item in pod["status"]["containerStatuses"]
-    }
-    assert starts == after
+    assert database.starts() == starts
 
 
 def make_short_lived(authority: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from pgha.certificates import make_authority, make_certificate
 
 from tests.faults.database import ROOT, Database, FaultError, wait_until
+from tests.faults.test_planned import make_short_lived
 from tests.faults.trial import Trial
 
 ALERTS = ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml"
@@ -169,6 +170,20 @@ def test_a_certificate_of_another_authority_is_taken_up(other: Database) -> None
     other.pgha("switchover", pod=other.replicas()[0])
     other.wait_well()
     assert other.starts() == starts
+
+
+def test_a_rollback_brings_no_old_certificate_back(other: Database) -> None:
+    other.apply("install", members=1)
+    other.wait_well()
+    other.kubectl(
+        "patch", "secret", "extra-tls", "--type=merge", "-p", make_short_lived(other.secret("extra-ca"))
+    )
+    renewed = other.secret("extra-tls")["tls.crt"]
+    # The manifest of this revision would have the new one, that of the first the old one.
+    other.apply("upgrade", "networkPolicy.enabled=false", members=1)
+    other.helm("rollback", other.release, "1", "--wait", "--timeout", "5m")
+    assert other.kubectl("get", "networkpolicy", "extra", "--output", "name").strip()
+    assert other.secret("extra-tls")["tls.crt"] == renewed
 
 
 def scrape(database: Database, pod: str) -> str:

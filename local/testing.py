@@ -39,6 +39,7 @@ PACKAGES = {
     "docker-registry": "docker-registry",
     "chromium": "chromium",
     "/usr/lib/postgresql": "postgresql",
+    "promtool": "prometheus",
 }
 
 

@@ -59,3 +59,23 @@ def test_notes_are_filled_in(notes: Callable[..., str], sets: tuple[str, ...], s
     assert said in text
     assert "{{" not in text
     assert "<no value>" not in text
+
+
+def test_notes_promise_what_is_there(notes: Callable[..., str]) -> None:
+    assert "pgha reinit demo-1" in notes()
+    alone = notes("members=1")
+    assert "reinit" not in alone
+    assert "switchover" not in alone
+    assert "a ready URI" in notes()
+    given = notes("credentials.app.existingSecret=mine")
+    assert "URI" not in given
+    assert "The application's user is notejam, with the password in your Secret mine" in given
+
+
+def test_every_key_says_what_it_does(maker: ModuleType) -> None:
+    """A cell that is empty, or that a key next to it has as well, tells nothing."""
+    cells = [
+        line.split(" | ")[-1].strip(" |") for line in maker.make_page().splitlines() if line.startswith("| `")
+    ]
+    assert "" not in cells
+    assert sorted({cell for cell in cells if cells.count(cell) > 1}) == []

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,14 @@ def test_services_follow_the_role(render: Render) -> None:
     members = find(docs, "Service", "demo-members")["spec"]
     assert members["clusterIP"] == "None"
     assert members["publishNotReadyAddresses"] is True
+
+
+def test_no_container_beside_postgres_takes_the_primary_out_of_its_service(render: Render) -> None:
+    docs = render("postgres-ha", {"metrics": {"enabled": True}})
+    assert find(docs, "Service", "demo-primary")["spec"]["publishNotReadyAddresses"] is True
+    assert "publishNotReadyAddresses" not in find(docs, "Service", "demo-replicas")["spec"]
+    probed = [item["name"] for item in pod_template(docs)["spec"]["containers"] if "readinessProbe" in item]
+    assert probed == ["postgres"]
 
 
 def test_members_keep_apart_on_nodes_and_zones(render: Render) -> None:
@@ -195,7 +204,7 @@ def test_the_app_secret_is_complete(render: Render) -> None:
     dsn = dict(word.split("=", 1) for word in data.pop("dsn").split())
     assert dsn["host"] == "demo-0.demo-members,demo-1.demo-members"
     assert (dsn["user"], dsn["password"], dsn["dbname"]) == ("clerk", password, "accounts")
-    assert (dsn["target_session_attrs"], dsn["sslmode"]) == ("read-write", "require")
+    assert (dsn["target_session_attrs"], dsn["sslmode"]) == ("primary", "require")
     assert data == {
         "username": "clerk",
         "database": "accounts",
@@ -248,6 +257,29 @@ def test_a_rotation_makes_a_second_login_that_acts_as_the_first(render: Render) 
     for name, login in (("REPLICATION", "replicator_2"), ("REWIND", "rewind_2")):
         assert env[f"PATRONI_{name}_USERNAME"] == login
         assert roles[login]["memberOf"] == [login.removesuffix("_2")]
+
+
+@pytest.mark.parametrize(
+    ("values", "user"),
+    [
+        (
+            {"credentials": {"app": {"rotation": 1}}},
+            {"secretKeyRef": {"name": "demo-app", "key": "username"}},
+        ),
+        ({"credentials": {"app": {"existingSecret": "mine"}}}, "notejam"),
+    ],
+)
+def test_the_test_logs_in_as_whom_the_password_is_for(render: Render, values: Doc, user: Any) -> None:
+    (container,) = find(render("postgres-ha", values), "Pod", "demo-test")["spec"]["containers"]
+    env = {item["name"]: item.get("value", item.get("valueFrom")) for item in container["env"]}
+    assert env["PGUSER"] == user
+
+
+def test_a_user_may_connect_where_its_address_points(render: Render) -> None:
+    docs = render("postgres-ha", {"users": [{"name": "reader"}, {"name": "other", "databases": ["notejam"]}]})
+    roles = {role["name"]: role for role in desired(docs)["roles"]}
+    for name in ("reader", "other"):
+        assert [secret(docs, f"demo-user-{name}")["database"]] == roles[name]["databases"] == ["notejam"]
 
 
 def test_the_version_of_what_is_desired_follows_it(render: Render) -> None:
@@ -334,6 +366,19 @@ def test_alerts_have_runbooks(render: Render) -> None:
         assert "@" not in json.dumps(rule)
 
 
+def test_alerts_see_one_namespace_only(render: Render) -> None:
+    """Several namespaces may have releases of one name, and one Prometheus."""
+    values = {
+        "metrics": {"enabled": True, "rules": {"enabled": True, "runbooks": "https://books.example.com"}}
+    }
+    docs = render("postgres-ha", values, namespace="stage")
+    for rule in find(docs, "PrometheusRule", "demo")["spec"]["groups"][0]["rules"]:
+        metrics = re.findall(r"\b(?:patroni|pg|kubelet)_\w+", rule["expr"])
+        assert rule["expr"].count('namespace="stage"') == len(metrics) > 0, rule["alert"]
+        # Equal labels would make one alert of those of two databases.
+        assert {"namespace": "stage", "scope": "demo"}.items() <= rule["labels"].items()
+
+
 def test_existing_secrets_replace_the_generated_ones(render: Render) -> None:
     values = {"credentials": {"app": {"existingSecret": "mine"}, "internal": {"existingSecret": "ours"}}}
     docs = render("postgres-ha", values)
@@ -350,7 +395,7 @@ def test_existing_secrets_replace_the_generated_ones(render: Render) -> None:
     assert refs == ["ours"] * 3
 
 
-def test_the_network_policy_lets_in_members_the_job_monitoring_and_clients(render: Render) -> None:
+def test_the_network_policy_lets_in_members_helpers_monitoring_and_clients(render: Render) -> None:
     clients = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "notejam"}}}]
     collectors = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     values = {
@@ -358,10 +403,13 @@ def test_the_network_policy_lets_in_members_the_job_monitoring_and_clients(rende
         "metrics": {"enabled": True},
     }
     docs = render("postgres-ha", values)
-    members, job, monitoring, others = find(docs, "NetworkPolicy", "demo")["spec"]["ingress"]
+    members, job, tester, monitoring, others = find(docs, "NetworkPolicy", "demo")["spec"]["ingress"]
     assert [port["port"] for port in members["ports"]] == ["postgres", "patroni"]
     pod = find(docs, "Job", "demo-rollout")["spec"]["template"]["metadata"]["labels"]
     assert job["from"][0]["podSelector"]["matchLabels"].items() <= pod.items()
+    labels = find(docs, "Pod", "demo-test")["metadata"]["labels"]
+    assert tester["from"][0]["podSelector"]["matchLabels"].items() <= labels.items()
+    assert tester["ports"] == [{"port": "postgres"}]
     assert monitoring == {"from": collectors, "ports": [{"port": "metrics"}, {"port": "patroni"}]}
     assert others == {"from": clients, "ports": [{"port": "postgres"}]}
 
@@ -369,3 +417,26 @@ def test_the_network_policy_lets_in_members_the_job_monitoring_and_clients(rende
 def test_every_name_follows_the_override(render: Render) -> None:
     for doc in render("postgres-ha", {"fullnameOverride": "accounts"}):
         assert doc["metadata"]["name"].startswith("accounts"), doc["kind"]
+
+
+def test_long_names_fit_what_kubernetes_allows(render: Render, walk_pod_specs: Callable[..., Any]) -> None:
+    name = "n" * 52
+    docs = render("postgres-ha", {"fullnameOverride": name, "database": {"owner": "head"}})
+    # A CronJob adds 11 characters for its Jobs; a StatefulSet, as many for the label of a revision.
+    limits = {"CronJob": 52, "Service": 63, "Job": 63, "StatefulSet": 52}
+    for doc in docs:
+        assert len(doc["metadata"]["name"]) <= limits.get(doc["kind"], 253), doc["kind"]
+        assert max(map(len, doc["metadata"]["labels"].values())) <= 63, doc["kind"]
+    for pod in walk_pod_specs(docs):
+        assert max(map(len, pod.template["metadata"]["labels"].values())) <= 63, pod.where
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("n" * 39, "n" * 39 + "-certificates"), ("n" * 40, r"n{34}-[0-9a-f]{4}-certificates")],
+)
+def test_only_a_long_name_is_shortened(render: Render, name: str, expected: str) -> None:
+    docs = render("postgres-ha", {"fullnameOverride": name})
+    (cron_job,) = [doc["metadata"]["name"] for doc in docs if doc["kind"] == "CronJob"]
+    assert re.fullmatch(expected, cron_job)
+    assert find(docs, "ServiceAccount", f"{name}-certificates")

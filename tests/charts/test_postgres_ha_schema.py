@@ -20,6 +20,8 @@ DIGEST = "sha256:" + "a" * 64
         {"databases": [{"name": "reports", "owner": "notejam", "extensions": ["pg_trgm"]}]},
         {"database": {"owner": "notejam_owner"}},
         {"postgresql": {"hba": ["hostssl all reader 10.0.0.0/8 scram-sha-256", "host all all all reject"]}},
+        {"postgresql": {"hba": ["host a,b +staff 10.0.0.0 255.0.0.0 scram-sha-256", "local all all  peer"]}},
+        {"postgresql": {"hba": ["host my_replication replication ::1/128 reject"]}},
         {"tls": {"mode": "existingSecret", "existingSecret": "mine"}},
         {"tls": {"mode": "certManager", "issuerRef": {"name": "ca", "kind": "Issuer"}}},
         {"metrics": {"enabled": True, "podMonitor": {"enabled": True}}},
@@ -51,8 +53,14 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"members": 10}, "/members"),
         ({"durability": "required", "members": 0}, "/members"),
         ({"users": [{"name": "postgres"}]}, "/users/0/name"),
-        ({"import": {"host": "old-primary"}}, "/import/existingSecret"),
-        ({"import": {"existingSecret": "old-app"}}, "/import/existingSecret"),
+        (
+            {"import": {"host": "old-primary"}},
+            "import.existingSecret: a copy from import.host needs a login there",
+        ),
+        (
+            {"import": {"existingSecret": "old-app"}},
+            "import.host: import.existingSecret is the login of a source",
+        ),
         ({"import": {"host": "old", "existingSecret": "a", "sslMode": "maybe"}}, "/import/sslMode"),
         ({"users": [{"name": "reader", "password": "hunter2"}]}, "'password' not allowed"),
         ({"users": [{"name": "notejam"}]}, "users[0].name is notejam, which is taken"),
@@ -62,18 +70,27 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"databases": [{"name": "notejam", "owner": "notejam"}]}, "databases[0].name is notejam"),
         ({"database": {"owner": "notejam"}}, "database.owner is notejam, which is database.user"),
         ({"database": {"extensions": ["x; DROP"]}}, "/database/extensions/0"),
-        ({"postgresql": {"hba": ["host all all all trust"]}}, "/postgresql/hba/0"),
-        ({"postgresql": {"hba": ["host all all all password"]}}, "/postgresql/hba/0"),
+        ({"postgresql": {"hba": ["include other.conf"]}}, "/postgresql/hba/0"),
         ({"postgresql": {"parameters": {"ssl": "off"}}}, "/postgresql/parameters/ssl"),
         ({"tls": {"mode": "off"}}, "/tls/mode"),
-        ({"tls": {"mode": "existingSecret"}}, "/tls/existingSecret"),
-        ({"tls": {"existingSecret": "mine"}}, "/tls/existingSecret"),
-        ({"tls": {"mode": "certManager"}}, "/tls/issuerRef"),
+        ({"tls": {"mode": "existingSecret"}}, "tls.existingSecret: tls.mode `existingSecret` needs"),
+        ({"tls": {"existingSecret": "mine"}}, "tls.existingSecret: is for tls.mode `existingSecret` only"),
+        (
+            {"tls": {"mode": "certManager"}},
+            "tls.issuerRef: tls.mode `certManager` needs the name of an Issuer",
+        ),
+        ({"tls": {"issuerRef": {"name": "ca"}}}, "tls.issuerRef: is for tls.mode `certManager` only"),
         ({"tls": {"days": 1}}, "/tls/days"),
-        ({"metrics": {"podMonitor": {"enabled": True}}}, "/metrics/podMonitor/enabled"),
-        ({"metrics": {"rules": {"enabled": True}}}, "/metrics/rules"),
-        ({"metrics": {"enabled": True, "rules": {"enabled": True}}}, "/metrics/rules/runbooks"),
-        ({"credentials": {"app": {"existingSecret": "a", "rotation": 1}}}, "/credentials/app/rotation"),
+        ({"metrics": {"podMonitor": {"enabled": True}}}, "metrics.podMonitor.enabled: without the exporter"),
+        ({"metrics": {"rules": {"enabled": True}}}, "metrics.rules.enabled: without the exporter"),
+        (
+            {"metrics": {"enabled": True, "rules": {"enabled": True}}},
+            "metrics.rules.runbooks: every alert links",
+        ),
+        (
+            {"credentials": {"internal": {"existingSecret": "a", "rotation": 1}}},
+            "credentials.internal.rotation: the Secret a is yours",
+        ),
         ({"rollout": {"timeoutSeconds": 5}}, "/rollout/timeoutSeconds"),
         ({"uninstall": {"removeData": "yes"}}, "/uninstall/removeData"),
         (
@@ -81,7 +98,7 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
             "/terminationGracePeriodSeconds",
         ),
         ({"members": "3"}, "/members"),
-        ({"durability": "required", "members": 1}, "/members"),
+        ({"durability": "required", "members": 1}, "members: durability `required` needs 2 members or more"),
         ({"durability": "always"}, "/durability"),
         ({"image": {"digest": "sha256:123"}}, "/image/digest"),
         ({"image": {"repository": ""}}, "/image/repository"),
@@ -117,3 +134,29 @@ def test_rejects_and_names_the_key(
     render_error: Callable[..., str], values: dict[str, Any], named: str
 ) -> None:
     assert named in render_error("postgres-ha", values)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("host all all all trust", "the method must be"),
+        ("host all all all password", "the method must be"),
+        ("host all all all trust # scram-sha-256", "has a character that"),
+        ("host all all all trust scram-sha-256", "the method must be"),
+        ("host all all all peer", "the method must be"),
+        # No authority for clients can be set, and Postgres refuses the file without one.
+        ("hostssl all all all cert", "the method must be"),
+        ("hostssl all all all scram-sha-256 clientcert=verify-ca", "the method must be"),
+        ("host replication all all scram-sha-256", "connections of replication are reserved"),
+        ("hostnossl all,replication replicator all scram-sha-256", "connections of replication are reserved"),
+        ("local replication all peer", "connections of replication are reserved"),
+        ("host all, replication replicator ::1 scram-sha-256", "has a character that"),
+        ("host @databases all all scram-sha-256", "has a character that"),
+        ('host "replication" all all scram-sha-256', "has a character that"),
+        ("local all all peer\nhost all all all trust\nlocal all all peer", "has a character that"),
+    ],
+)
+def test_refuses_lines_that_let_others_in(render_error: Callable[..., str], line: str, said: str) -> None:
+    message = render_error("postgres-ha", {"postgresql": {"hba": ["local all all peer", line]}})
+    assert "postgresql.hba[1]: " in message
+    assert said in message

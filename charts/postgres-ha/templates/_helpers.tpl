@@ -57,6 +57,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toJson (append $hosts "localhost") -}}
 {{- end -}}
 
+{{/*
+The CronJob's name, for which Kubernetes leaves 52 characters, since its Jobs get longer ones. A long name is cut, and
+told by its digest from another one that begins alike.
+*/}}
+{{- define "postgres-ha.certificatesName" -}}
+{{- $fullname := include "postgres-ha.fullname" . -}}
+{{- $short := ternary (printf "%s-%s" (trunc 34 $fullname) ($fullname | sha256sum | trunc 4)) $fullname (gt (len $fullname) 39) -}}
+{{ $short }}-certificates
+{{- end -}}
+
 {{/* The labels of a pod that is no member: another component, so that no Service takes it for one. */}}
 {{- define "postgres-ha.helperLabels" -}}
 {{- $component := index . 1 -}}
@@ -116,6 +126,11 @@ data:
   host: {{ $host | b64enc }}
   port: {{ "5432" | b64enc }}
   uri: {{ printf "postgresql://%s:%s@%s:5432/%s" (index . 2) ($password | urlquery | replace "+" "%20") $host (index . 3) | b64enc }}
+{{- end -}}
+
+{{/* Where a user may connect, as a JSON list; its Secret names the first. Arguments: root, an item of users. */}}
+{{- define "postgres-ha.userDatabases" -}}
+{{- (index . 1).databases | default (list (index . 0).Values.database.name) | toJson -}}
 {{- end -}}
 
 {{/* A size such as 512Mi or 8Gi, in MiB. */}}

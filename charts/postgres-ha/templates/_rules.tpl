@@ -1,5 +1,7 @@
 {{/* What a schema cannot say: rules between two values, and between values and the cluster. */}}
 {{- define "postgres-ha.rules" -}}
+{{- include "postgres-ha.pairRules" . -}}
+{{- include "postgres-ha.hbaRules" . -}}
 {{- with .Values.failover -}}
 {{- if gt (add .loopWait (mul 2 .retryTimeout)) (int64 .ttl) -}}
 {{- fail (printf "failover.loopWait + 2 * failover.retryTimeout is %d and must not exceed failover.ttl, which is %d" (add .loopWait (mul 2 .retryTimeout)) (int64 .ttl)) -}}
@@ -37,6 +39,65 @@
 {{- if not (has . $databases) -}}
 {{- fail (printf "users[%d].databases names %s, which is neither database.name nor one of databases" $number .) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Keys that need or exclude another one: key, rule, what to do. */}}
+{{- define "postgres-ha.pairRules" -}}
+{{- if and (eq .Values.durability "required") (lt (int .Values.members) 2) -}}
+{{- fail "members: durability `required` needs 2 members or more: with one, no commit could ever be confirmed. Set members to 2, or durability to preferred." -}}
+{{- end -}}
+{{- with .Values.tls -}}
+{{- if and (eq .mode "existingSecret") (not .existingSecret) -}}
+{{- fail "tls.existingSecret: tls.mode `existingSecret` needs the name of a Secret with tls.crt, tls.key and ca.crt. Set it, or tls.mode to generated." -}}
+{{- end -}}
+{{- if and (ne .mode "existingSecret") .existingSecret -}}
+{{- fail (printf "tls.existingSecret: is for tls.mode `existingSecret` only, and tls.mode is %s, which would leave the Secret unused. Set tls.mode to existingSecret, or leave this out." .mode) -}}
+{{- end -}}
+{{- if and (eq .mode "certManager") (not (.issuerRef | default dict).name) -}}
+{{- fail "tls.issuerRef: tls.mode `certManager` needs the name of an Issuer. Set tls.issuerRef.name, and tls.issuerRef.kind where it is a ClusterIssuer." -}}
+{{- end -}}
+{{- if and (ne .mode "certManager") .issuerRef -}}
+{{- fail (printf "tls.issuerRef: is for tls.mode `certManager` only, and tls.mode is %s, which asks no issuer. Set tls.mode to certManager, or leave this out." .mode) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $credential := .Values.credentials -}}
+{{- if and .existingSecret .rotation -}}
+{{- fail (printf "credentials.%s.rotation: the Secret %s is yours, and so is the change of its passwords. Set rotation to 0, and change the Secret instead." $name .existingSecret) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.import -}}
+{{- if and .host (not .existingSecret) -}}
+{{- fail "import.existingSecret: a copy from import.host needs a login there. Name a Secret with the keys username and password." -}}
+{{- end -}}
+{{- if and .existingSecret (not .host) -}}
+{{- fail "import.host: import.existingSecret is the login of a source, and no source is named. Set import.host, or leave both out." -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.metrics -}}
+{{- range $part := list "podMonitor" "podMonitoring" "rules" -}}
+{{- if and (not $.Values.metrics.enabled) (get $.Values.metrics $part).enabled -}}
+{{- fail (printf "metrics.%s.enabled: without the exporter there is nothing to collect or to alert on. Set metrics.enabled to true as well." $part) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .rules.enabled (not .rules.runbooks) -}}
+{{- fail "metrics.rules.runbooks: every alert links to its page there. Set it to the address of the folder with the runbook pages." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Lines of pg_hba.conf: none that lets somebody in without a password, or in place of the members. */}}
+{{- define "postgres-ha.hbaRules" -}}
+{{- range $number, $line := .Values.postgresql.hba -}}
+{{- if regexMatch "[^ !$-?A-~]|\\\\|, | ," . -}}
+{{- fail (printf "postgresql.hba[%d]: %q has a character that could make Postgres read another line than this: a comment, a quote, @, a backslash, a tab, a new line, or a blank beside a comma. Write plain names, with one blank between two fields." $number .) -}}
+{{- end -}}
+{{- if has "replication" (splitList "," (index (splitList " " (regexReplaceAll " +" . " ")) 1)) -}}
+{{- fail (printf "postgresql.hba[%d]: %q is about the database `replication`, but connections of replication are reserved for the members and for backups, over TLS. Leave the line out." $number .) -}}
+{{- end -}}
+{{- if not (regexMatch "^(local( +[^ ]+){2} +(scram-sha-256|peer|reject)|host(ssl|nossl)?( +[^ ]+){3}( +[0-9a-fA-F.:]+)? +(scram-sha-256|reject))$" .) -}}
+{{- fail (printf "postgresql.hba[%d]: %q: the method must be scram-sha-256 or reject, or peer in a line that begins with local, and the last word. Others let people in without a password, and cert needs an authority for clients, which cannot be set. A line is: local DATABASE USER METHOD, or host, hostssl or hostnossl DATABASE USER ADDRESS METHOD." $number .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -61,7 +61,7 @@ def test_a_line_that_postgres_cannot_read_is_named(server: Any, put: Callable[..
 def test_a_line_that_the_values_do_not_have_is_named_too(server: Any, put: Callable[..., None]) -> None:
     put(BAD)
     without: dict[str, Any] = {"version": "1", "roles": [], "databases": []}
-    for desired in (wish(), make_desired(without, "", {})):
+    for desired in (wish(), make_desired(without, "", {}), make_desired({**without, "hba": None}, "", {})):
         with pytest.raises(HbaError, match=r"^line \d+ of pg_hba\.conf: invalid CIDR mask"):
             reconcile(server, desired)
 

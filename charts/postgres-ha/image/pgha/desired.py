@@ -93,5 +93,5 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
         databases=databases,
         functions=functions,
         trust=wishes.get("trust", ""),
-        hba=tuple(wishes.get("hba", ())),
+        hba=tuple(wishes.get("hba") or ()),
     )

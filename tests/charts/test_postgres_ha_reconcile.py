@@ -21,6 +21,13 @@ READER = {
     "databases": ["notejam"],
     "secret": {"name": "reader", "key": "password"},
 }
+BACKUP = {
+    "name": "backup",
+    "replication": True,
+    "memberOf": ["pg_read_all_data"],
+    "secret": {"name": "reader", "key": "password"},
+}
+MORE = {"name": "more", "owner": "reader", "user": "reader"}
 
 
 def wish(*roles: dict[str, Any], **database: Any) -> Desired:
@@ -37,14 +44,15 @@ def server() -> Iterator[Any]:
 
 @pytest.fixture
 def reconcile(server: Any) -> Iterator[Callable[[Desired], list[str]]]:
-    yield lambda desired: Reconciler(server.connect).run(desired)
-    server.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
-    for role in ("notejam_2", "reader", "owner", "notejam"):
+    yield lambda desired: list(Reconciler(server.connect).run(desired))
+    for database in ("notejam", "more"):
+        server.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+    for role in ("notejam_2", "by_hand", "backup", "reader", "owner", "notejam"):
         server.execute(f'DROP ROLE IF EXISTS "{role}"')
 
 
-def log_in(server: Any, user: str, password: str) -> psycopg.Connection[Any]:
-    url = server.url("notejam").set(username=user, password=password, drivername="postgresql")
+def log_in(server: Any, user: str, password: str, database: str = "notejam") -> psycopg.Connection[Any]:
+    url = server.url(database).set(username=user, password=password, drivername="postgresql")
     return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
 
 
@@ -116,11 +124,110 @@ def test_an_owner_takes_over_and_the_user_reads_and_writes(
 
 def test_a_user_taken_out_loses_its_login(server: Any, reconcile: Callable[[Desired], list[str]]) -> None:
     reconcile(wish(READER))
-    assert reconcile(wish()) == ["reader is no longer declared and may not log in"]
+    assert reconcile(wish()) == [
+        "reader is no longer declared and may not log in",
+        "reader is no longer a member of pg_read_all_data",
+        "reader may no longer connect to notejam",
+    ]
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
         log_in(server, "reader", "two")
     assert "reader may log in" in reconcile(wish(READER))
     log_in(server, "reader", "two").close()
+
+
+def test_backups_read_every_database_also_one_made_before(
+    server: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish())
+    with log_in(server, "notejam", "one") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+    desired = with_more(BACKUP, READER)
+    changes = reconcile(desired)
+    assert "backup may connect to notejam" in changes
+    assert "backup may connect to more" in changes
+    assert reconcile(desired) == []
+    with log_in(server, "backup", "two") as connection, connection.transaction():
+        # As pg_dump does.
+        connection.execute("LOCK TABLE notes IN ACCESS SHARE MODE")
+        assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+    log_in(server, "backup", "two", "more").close()
+
+
+def test_what_a_user_is_no_longer_given_is_taken_away(
+    server: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish(READER))
+    less = {**READER, "memberOf": [], "databases": []}
+    assert reconcile(wish(less)) == [
+        "reader is no longer a member of pg_read_all_data",
+        "reader may no longer connect to notejam",
+    ]
+    assert reconcile(wish(less)) == []
+    with pytest.raises(psycopg.OperationalError, match='permission denied for database "notejam"'):
+        log_in(server, "reader", "two")
+    reconcile(wish(READER))
+    with log_in(server, "reader", "two") as connection:
+        assert connection.execute("SELECT pg_has_role('pg_read_all_data', 'USAGE')").fetchone() == (True,)
+
+
+def test_a_membership_that_somebody_else_granted_is_taken_away_too(
+    server: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish({**READER, "memberOf": []}))
+    server.execute("CREATE ROLE by_hand")
+    server.execute("GRANT notejam TO by_hand WITH ADMIN OPTION")
+    server.execute("SET ROLE by_hand; GRANT notejam TO reader")
+    assert reconcile(wish({**READER, "memberOf": []})) == ["reader is no longer a member of notejam"]
+
+
+def test_roles_that_the_values_do_not_declare_keep_what_they_have(
+    server: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish(BACKUP, READER))
+    server.execute("CREATE ROLE by_hand IN ROLE pg_read_all_data")
+    server.execute("GRANT CONNECT ON DATABASE notejam TO by_hand")
+    server.execute("GRANT pg_monitor TO notejam; GRANT pg_monitor TO backup")
+    # What was a user once, and is the owner now, is the chart's own.
+    owner = {"name": "reader", "secret": {"name": "reader", "key": "password"}}
+    reconcile(wish(BACKUP, owner, owner="reader"))
+    with server.connect() as connection:
+        members = connection.execute(
+            "SELECT member::regrole::text, roleid::regrole::text FROM pg_auth_members "
+            "WHERE member::regrole::text IN ('by_hand', 'notejam', 'backup', 'reader')"
+        ).fetchall()
+    assert set(members) == {
+        ("by_hand", "pg_read_all_data"),
+        ("notejam", "pg_monitor"),
+        ("backup", "pg_monitor"),
+        ("backup", "pg_read_all_data"),
+        ("reader", "pg_read_all_data"),
+    }
+    assert may_connect(server, "by_hand", "notejam")
+    assert may_connect(server, "notejam", "notejam")
+    assert may_connect(server, "backup", "notejam")
+    assert may_connect(server, "reader", "notejam")
+
+
+def test_a_user_that_owns_a_database_goes_on_with_it(
+    server: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(with_more(READER))
+    reconcile(with_more({**READER, "databases": []}))
+    log_in(server, "reader", "two", "more").close()
+    assert not may_connect(server, "reader", "notejam")
+
+
+def may_connect(server: Any, role: str, database: str) -> bool:
+    with server.connect() as connection:
+        query = "SELECT has_database_privilege(%s, %s, 'CONNECT')"
+        return bool(connection.execute(query, (role, database)).fetchone()[0])
+
+
+def with_more(*roles: dict[str, Any]) -> Desired:
+    """Declare a second database, which a user owns."""
+    first = {"name": "notejam", "owner": "notejam", "user": "notejam"}
+    wishes = {"version": "1", "roles": [APP, *roles], "databases": [first, MORE]}
+    return make_desired(wishes, repr(wishes), SECRETS)
 
 
 def test_a_secret_without_the_key_is_named() -> None:

@@ -1,12 +1,12 @@
 """The database that the fault suite breaks: a release of its own, in a namespace of its own.
 
 `make up` must have run: the image is the one in its registry. Tests without the mark `quick` are left out
-unless NOTEJAM_FAULTS=all, which `make test-faults` sets; with it, the reports are in .local/faults.json.
+unless NOTEJAM_FAULTS=all, which `make test-faults` sets. The reports are shown at the end, also when all went
+well, and with NOTEJAM_FAULTS=all they are in .local/faults.json.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sys
@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 
 from local.images import POSTGRES
-from tests.faults.database import ROOT, Database
+from tests.faults.database import Database
 from tests.faults.images import find_image
 from tests.faults.nodes import Nodes
+from tests.faults.record import FILE, Record, describe
 from tests.faults.trial import Trial
 from tests.namespaces import have_namespace
 
 # The longest case waits for nodes, twice.
 WATCHDOG_SECONDS = 900
-REPORTS = ROOT / ".local" / "faults.json"
+RECORD = pytest.StashKey[Record]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -41,6 +42,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show every report, and keep them."""
+    record = config.stash.get(RECORD, None)
+    if record is None or not record.reports:
+        return
+    terminalreporter.write_sep("=", "faults")
+    terminalreporter.write_line(", ".join(f"{name} {text}" for name, text in record.about.items()))
+    for report in record.reports:
+        terminalreporter.write_line(str(report))
+    if os.environ.get("NOTEJAM_FAULTS") == "all":
+        FILE.parent.mkdir(exist_ok=True)
+        FILE.write_text(record.dump(), encoding="utf-8")
+        terminalreporter.write_line(f"JSON: {FILE}")
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +87,19 @@ def database(context: str, image: str, make_namespace: str) -> Database:
 
 
 @pytest.fixture(scope="session")
-def trial(database: Database) -> Iterator[Trial]:
-    """Return the writers beside it; their reports are kept."""
-    made = Trial(database)
+def record(request: pytest.FixtureRequest, context: str) -> Record:
+    """Return where the reports of all cases go, whichever database they are about."""
+    made = Record(describe(context))
+    request.config.stash[RECORD] = made
+    return made
+
+
+@pytest.fixture(scope="session")
+def trial(database: Database, record: Record) -> Trial:
+    """Return the writers beside it."""
+    made = Trial(database, record)
     made.start()
-    yield made
-    if os.environ.get("NOTEJAM_FAULTS") == "all":
-        REPORTS.parent.mkdir(exist_ok=True)
-        REPORTS.write_text(json.dumps([report.as_dict() for report in made.reports], indent=2) + "\n")
+    return made
 
 
 @pytest.fixture

@@ -137,9 +137,16 @@ def test_more_members_and_fewer(database: Database, trial: Trial) -> None:
     def scale() -> None:
         database.apply("upgrade", *settings, members=5)
         database.wait_well(300)
+        # One that goes away leads: it must hand over first.
+        database.pgha("switchover", "db-4")
+        database.wait_well(300)
+        assert database.primary() == "db-4"
         database.apply("upgrade", *settings, members=3)
 
-    assert_nothing_lost(trial.play("3 to 5 to 3 members", scale, size=3))
+    report = trial.play("3 to 5 to 3 members", scale, size=3)
+    assert_nothing_lost(report)
+    assert report.timelines == 3, "to db-4 and back, once each"
+    assert database.primary() in {"db-0", "db-1", "db-2"}
 
 
 def test_a_new_certificate(database: Database, trial: Trial) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from tests.faults.database import CHART, ROOT, Database
 from tests.faults.images import push_upon
+from tests.faults.record import Record
 from tests.faults.trial import Trial
 from tests.namespaces import have_namespace
 
@@ -62,13 +63,13 @@ def version(chart: Path) -> str:
 
 
 def test_an_upgrade_from_the_version_before_keeps_data_logins_and_writers(
-    previous: Database, image: str
+    previous: Database, image: str, record: Record
 ) -> None:
     database = previous
     assert version(CHART) != "0.1.0"
     database.sql("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS a")
     before = database.secret("db-app")
-    trial = Trial(database)
+    trial = Trial(database, record)
     trial.start()
     database.image = image
     report = trial.play("upgrade from 0.1.0", lambda: database.apply("upgrade"))

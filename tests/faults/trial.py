@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.faults.database import Database, FaultError, names_of, wait_until
 from tests.faults.ledger import MODES, Report, Row, make_report, parse_ledger
+from tests.faults.record import VERSIONS, Record, read_versions
 
 WRITER = Path(__file__).with_name("writer.py")
 POD = "writer"
@@ -19,10 +20,10 @@ CALM_SECONDS = 2.0
 class Trial:
     """The writers' pod beside a database."""
 
-    def __init__(self, database: Database) -> None:
-        """Take the database; it may be installed later."""
+    def __init__(self, database: Database, record: Record | None = None) -> None:
+        """Take the database, which may be installed later, and where the reports go."""
         self.database = database
-        self.reports: list[Report] = []
+        self.record = Record() if record is None else record
         self._number = 0
 
     def start(self) -> None:
@@ -40,6 +41,7 @@ class Trial:
         kubectl("apply", "-f", "-", stdin=json.dumps(config))
         kubectl("apply", "-f", "-", stdin=json.dumps(make_pod(self.database)))
         kubectl("wait", "pod", POD, "--for=condition=Ready", "--timeout=120s")
+        self.record.about |= read_versions(self._inside(VERSIONS))
 
     def restart(self) -> None:
         """Make the pod anew, with the Secret as it is now."""
@@ -71,7 +73,7 @@ class Trial:
         self._wait_for_rows(name, time.time() + CALM_SECONDS)
         self._inside(f"touch /tmp/stop-{name}; until [ -e /tmp/done-{name} ]; do sleep 0.1; done")
         report = make_report(case, self.ledgers(name), self._present(name), since)
-        self.reports.append(report)
+        self.record.reports.append(report)
         print(report, flush=True)  # noqa: T201 - the suite's result
         return report
 

@@ -23,6 +23,6 @@ SELECT format('CREATE DATABASE %I OWNER %I', :'app_database', :'app_user')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'app_database')
 \gexec
 
--- Only the owner (and the superuser) may connect.
+-- Only the owner (and the superuser) may connect, until the keeper lets in others that are declared.
 REVOKE ALL ON DATABASE :"app_database" FROM PUBLIC;
 SQL

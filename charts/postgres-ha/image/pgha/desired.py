@@ -44,6 +44,8 @@ class Desired:
     functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     # The Secret that is to have the authority of the certificates; empty where others see to it.
     trust: str = ""
+    # Lines that pg_hba.conf is to have.
+    hba: tuple[str, ...] = ()
 
 
 def fetch_desired(api: Api, scope: str) -> Desired:
@@ -85,5 +87,11 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
     )
     functions = {role: tuple(names) for role, names in wishes.get("functions", {}).items()}
     return Desired(
-        hashed.hexdigest(), wishes["version"], tuple(roles), databases, functions, wishes.get("trust", "")
+        digest=hashed.hexdigest(),
+        version=wishes["version"],
+        roles=tuple(roles),
+        databases=databases,
+        functions=functions,
+        trust=wishes.get("trust", ""),
+        hba=tuple(wishes.get("hba") or ()),
     )

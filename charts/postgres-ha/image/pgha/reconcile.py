@@ -1,6 +1,7 @@
 """Makes roles, databases and extensions as declared.
 
-Nothing is ever dropped: a role that is no longer declared loses its login, a database stays.
+Nothing is ever dropped: a role that is no longer declared loses its login, a database stays. What a declared
+role is no longer given is revoked; other roles keep whatever they have.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ import psycopg
 from psycopg import sql
 
 from pgha.desired import Database, Desired, Role
+from pgha.hba import check_hba
 from pgha.scram import make_verifier, matches
 
 MARK = "declared in the values of postgres-ha"
+READS_ALL = "pg_read_all_data"
 _GRANTS = (
     "GRANT USAGE ON SCHEMA public TO {user}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}",
@@ -42,31 +45,43 @@ def connect_locally(database: str = "postgres") -> Any:
 
 
 class Reconciler:
-    """One pass; `changes` tells what was done, without passwords."""
+    """One pass."""
 
     def __init__(self, connect: Connect = connect_locally) -> None:
         self._connect = connect
-        self.changes: list[str] = []
+        self._changes: list[str] = []
 
-    def run(self, desired: Desired) -> list[str]:
-        """Make it so; raise psycopg.Error where Postgres refuses."""
+    def run(self, desired: Desired) -> Iterator[str]:
+        """Make it so and tell what was done, without passwords.
+
+        Raise psycopg.Error where Postgres refuses, and at the end HbaError where pg_hba.conf is wrong.
+        """
+        self._make(desired)
+        yield from self._changes
+        with self._cursor("postgres") as cursor:
+            check_hba(cursor, desired.hba)
+
+    def _make(self, desired: Desired) -> None:
         with self._cursor("postgres") as cursor:
             for role in desired.roles:
                 self._role(cursor, role)
             for role in desired.roles:
                 self._membership(cursor, role)
             self._retire(cursor, {role.name for role in desired.roles})
-            for role, functions in desired.functions.items():
-                self._functions(cursor, role, functions)
+            for name, functions in desired.functions.items():
+                self._functions(cursor, name, functions)
             for database in desired.databases:
                 self._database(cursor, database)
             for role in desired.roles:
                 for name in role.databases:
                     self._allow(cursor, role.name, name)
+            self._let_backups_in(cursor, desired)
         for database in desired.databases:
             with self._cursor(database.name) as cursor:
                 self._inside(cursor, database)
-        return self.changes
+        # Last: if Postgres refuses it, all else is done.
+        with self._cursor("postgres") as cursor:
+            self._revoke(cursor, desired)
 
     @contextmanager
     def _cursor(self, database: str) -> Iterator[Any]:
@@ -82,7 +97,7 @@ class Reconciler:
         quoted = {key: sql.Identifier(value) for key, value in names.items()}
         cursor.execute(sql.SQL(statement).format(**quoted))
         if what:
-            self.changes.append(what)
+            self._changes.append(what)
 
     def _role(self, cursor: Any, role: Role) -> None:
         found = _one(
@@ -108,7 +123,7 @@ class Reconciler:
                     role=sql.Identifier(role.name), verifier=sql.Literal(make_verifier(role.password))
                 )
             )
-            self.changes.append(f"password of {role.name}")
+            self._changes.append(f"password of {role.name}")
         if role.is_declared:
             cursor.execute(
                 sql.SQL("COMMENT ON ROLE {role} IS {mark}").format(
@@ -141,6 +156,45 @@ class Reconciler:
                 what = f"{name} is no longer declared and may not log in"
                 self._do(cursor, what, "ALTER ROLE {role} NOLOGIN", role=name)
 
+    def _revoke(self, cursor: Any, desired: Desired) -> None:
+        """Take away what declared roles are not given any more, and everything from former ones."""
+        ours = {role.name for role in desired.roles if not role.is_declared}
+        declared = {role.name: role for role in desired.roles if role.is_declared}
+        cursor.execute("SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = %s", (MARK,))
+        for (name,) in cursor.fetchall():
+            # A user of before may be the chart's own role now, for instance the owner: the mark stays on it.
+            if name not in ours:
+                role = declared.get(name, Role(name))
+                self._revoke_memberships(cursor, role)
+                self._revoke_databases(cursor, role)
+
+    def _revoke_memberships(self, cursor: Any, role: Role) -> None:
+        cursor.execute(
+            "SELECT pg_get_userbyid(roleid), pg_get_userbyid(grantor) "
+            "FROM pg_auth_members WHERE member = to_regrole(quote_ident(%s)) ORDER BY 1",
+            (role.name,),
+        )
+        for group, grantor in cursor.fetchall():
+            if group not in role.member_of:
+                what = f"{role.name} is no longer a member of {group}"
+                # REVOKE takes away only what the one who is named granted.
+                statement = "REVOKE {group} FROM {role} GRANTED BY {grantor}"
+                self._do(cursor, what, statement, group=group, role=role.name, grantor=grantor)
+
+    def _revoke_databases(self, cursor: Any, role: Role) -> None:
+        # An owner keeps its database.
+        cursor.execute(
+            "SELECT datname FROM pg_database, aclexplode(datacl) acl "
+            "WHERE acl.grantee = to_regrole(quote_ident(%s)) AND acl.privilege_type = 'CONNECT' "
+            "AND acl.grantor = datdba AND acl.grantee <> datdba ORDER BY 1",
+            (role.name,),
+        )
+        for (database,) in cursor.fetchall():
+            if database not in role.databases:
+                what = f"{role.name} may no longer connect to {database}"
+                statement = "REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM {role}"
+                self._do(cursor, what, statement, name=database, role=role.name)
+
     def _functions(self, cursor: Any, role: str, functions: tuple[str, ...]) -> None:
         for function in functions:
             # The signatures come from the chart, not from values.
@@ -172,6 +226,18 @@ class Reconciler:
         self._do(
             cursor, "", "GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {role}", name=database, role=role
         )
+
+    def _let_backups_in(self, cursor: Any, desired: Desired) -> None:
+        """Let the chart's own role that reads everything into every database: PUBLIC may not connect."""
+        for role in desired.roles:
+            if role.is_declared or READS_ALL not in role.member_of:
+                continue
+            for database in desired.databases:
+                query = "SELECT 1 WHERE has_database_privilege(%s, %s, 'CONNECT')"
+                if _one(cursor, query, role.name, database.name) is None:
+                    what = f"{role.name} may connect to {database.name}"
+                    statement = "GRANT CONNECT ON DATABASE {name} TO {role}"
+                    self._do(cursor, what, statement, name=database.name, role=role.name)
 
     def _inside(self, cursor: Any, database: Database) -> None:
         for extension in database.extensions:

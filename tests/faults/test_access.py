@@ -35,14 +35,12 @@ def table(database: Database) -> Iterator[str]:
     database.sql("DROP TABLE to_dump")
 
 
-@pytest.mark.quick
 def test_each_member_is_on_a_node_of_its_own(database: Database, nodes: Nodes) -> None:
     database.wait_well()
     found = {pod["metadata"]["name"]: nodes.of(pod["metadata"]["name"]) for pod in database.pods()}
     assert len(set(found.values())) == len(found) == 3, found
 
 
-@pytest.mark.quick
 def test_the_key_dsn_leads_to_the_primary_over_tls(database: Database) -> None:
     database.wait_well()
     if database.primary() == "db-0":
@@ -57,7 +55,6 @@ def test_the_key_dsn_leads_to_the_primary_over_tls(database: Database) -> None:
     assert ask(database, replica, dsn, query) == f"{address} True notejam"
 
 
-@pytest.mark.quick
 def test_backup_comes_in_and_dumps(database: Database, table: str) -> None:
     password = database.secret("db-internal")["backup-password"]
     words = ("exec", "-i", database.replicas()[0], "-c", "postgres", "--", "sh", "-c", DUMP)
@@ -75,7 +72,6 @@ def test_backup_comes_in_and_dumps(database: Database, table: str) -> None:
     assert "PostgreSQL database dump complete" in said
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("user", ["postgres", "monitor"])
 def test_who_has_no_password_comes_by_the_socket_only(database: Database, user: str) -> None:
     database.wait_well()

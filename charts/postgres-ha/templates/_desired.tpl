@@ -50,7 +50,7 @@
     "pg_catalog.pg_backup_start(text, boolean)" "pg_catalog.pg_backup_stop(boolean)" "pg_catalog.pg_switch_wal()"
     "pg_catalog.pg_create_restore_point(text)")
 -}}
-{{- $wishes := dict "roles" $roles "databases" $databases "functions" $functions -}}
+{{- $wishes := dict "roles" $roles "databases" $databases "functions" $functions "hba" .Values.postgresql.hba -}}
 {{- if include "postgres-ha.givesAuthority" . -}}
 {{- $_ := set $wishes "trust" $app -}}
 {{- end -}}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pgha.kube import Api
+from pgha.kube import Api, tell
 
 CA_DAYS = 3650
 CA_EARLY = timedelta(days=365)
@@ -179,10 +179,9 @@ def main() -> int:
         renewal = Renewal(Api.in_cluster(), name, hosts, days, datetime.now(UTC))
         done = renewal.run(env.get("APP_CREDENTIALS", ""))
     # ValueError: a certificate, or an answer, that nobody can read.
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        said = " ".join(str(error).split())
+    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(
-            f"error: the certificates of {name} were not renewed: {said}; "
+            f"error: the certificates of {name} were not renewed: {tell(error)}; "
             f"once that is mended: kubectl create job --from=cronjob/{name}-certificates {name}-renew\n"
         )
         return 1

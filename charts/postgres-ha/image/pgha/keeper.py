@@ -25,6 +25,7 @@ from pgha.kube import Api
 from pgha.label import Mover, holder
 from pgha.patroni import TLS, Patroni, tls_context
 from pgha.reconcile import Reconciler, connect_locally
+from pgha.roles import are_ready
 from pgha.trust import Trust
 
 ANNOTATION = "postgres-ha/keeper"
@@ -51,7 +52,8 @@ class Keeper:
         self._applied = ""
         self._said: dict[str, str] = {}
         self._told = ""
-        self._version = ""
+        # Of the declarations that are carried out; roles are before the rest.
+        self._version, self._roles = "", ""
         self._guard = Guard(patroni, log)
         self._trust, self._trusting = Trust(api, TLS), ""
         self._is_leading = False
@@ -151,9 +153,16 @@ class Keeper:
         self._trusting = desired.trust
         if desired.digest == self._applied:
             return
-        for change in Reconciler().run(desired):
+        try:
+            changes = Reconciler().run(desired)
+        except psycopg.Error:
+            # An extension may come with a new image only, and members of that one wait for their roles.
+            if self._connection is not None and are_ready(self._connection, desired.roles):
+                self._roles = desired.version
+            raise
+        for change in changes:
             log(change)
-        self._applied, self._version = desired.digest, desired.version
+        self._applied, self._version, self._roles = desired.digest, desired.version, desired.version
 
     def _give_authority(self) -> None:
         if self._trusting and self._trust.give(self._trusting):
@@ -163,7 +172,7 @@ class Keeper:
         problems = [text for name, text in sorted(self._said.items()) if name != "report"]
         if self._low:
             problems.append(f"disk: {self._low}")
-        text = json.dumps({"version": self._version, "problems": problems})
+        text = json.dumps({"version": self._version, "roles": self._roles, "problems": problems})
         if text != self._told:
             self._api.annotate(self._pod, {ANNOTATION: text})
             self._told = text

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pgha import certificates
 from pgha.certificates import Pair, Renewal, is_due, is_issued_by, make_authority, make_certificate, split
+from pgha.kube import ApiError
 from pgha.trust import Trust
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,11 +29,13 @@ class Secrets:
 
     def __init__(self, **data: dict[str, str]) -> None:
         self.data = data
+        self.patches: list[tuple[str, set[str]]] = []
 
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         name = path.removeprefix("/secrets/").replace("-", "_")
         if method == "PATCH":
             self.data[name] |= {key: base64.b64decode(value).decode() for key, value in body["data"].items()}
+            self.patches.append((name, set(body["data"])))
         return {
             "data": {key: base64.b64encode(value.encode()).decode() for key, value in self.data[name].items()}
         }
@@ -100,7 +104,14 @@ def test_a_new_authority_is_trusted_before_it_is_used() -> None:
     secrets = make_secrets(old, leaf)
 
     assert renew(secrets).startswith("new authority")
-    assert secrets.data["db_tls"]["tls.crt"] == leaf.certificate
+    # Patroni reads authorities only together with a certificate that is new.
+    between = secrets.data["db_tls"]["tls.crt"]
+    assert between != leaf.certificate
+    assert is_issued_by(between, old.certificate)
+    # What is mounted changes at once: members never see the one without the other.
+    assert [keys for name, keys in secrets.patches if name == "db_tls"] == [{"tls.crt", "tls.key", "ca.crt"}]
+    # Last: who is stopped before it begins anew, and members never get a certificate they do not trust.
+    assert secrets.patches[-1][0] == "db_ca"
     for name in ("db_tls", "db_app"):
         assert len(split(secrets.data[name]["ca.crt"])) == 2
         assert trusts(secrets.data[name]["ca.crt"], leaf.certificate)
@@ -109,8 +120,8 @@ def test_a_new_authority_is_trusted_before_it_is_used() -> None:
     made = secrets.data["db_tls"]["tls.crt"]
     assert is_issued_by(made, secrets.data["db_ca"]["ca.crt"])
     assert not is_issued_by(made, old.certificate)
-    # Who still has yesterday's bundle is not cut off either.
-    assert trusts(secrets.data["db_app"]["ca.crt"], leaf.certificate)
+    # Who still has yesterday's certificate is not cut off either.
+    assert trusts(secrets.data["db_app"]["ca.crt"], between)
 
     renew(secrets, NOW + timedelta(days=301))
     assert not trusts(secrets.data["db_app"]["ca.crt"], leaf.certificate)
@@ -120,6 +131,37 @@ def test_what_another_authority_issued_is_replaced(authority: Pair) -> None:
     other = make_authority("other CA")
     secrets = make_secrets(authority, make_certificate(other, HOSTS, 90))
     assert renew(secrets) == "new certificate"
+
+
+class Refusing:
+    """Stands for an API that refuses."""
+
+    def call(self, method: str, path: str, _: Any = None) -> dict[str, Any]:
+        raise ApiError(403, f"{method} {path}: 403 forbidden")
+
+
+class Empty:
+    """Stands for an API whose Secrets have no certificates."""
+
+    def call(self, *_: Any) -> dict[str, Any]:
+        return {"data": {}}
+
+
+@pytest.mark.parametrize(
+    ("api", "said"),
+    [(Refusing(), "GET /secrets/db-ca: 403 forbidden"), (Empty(), "the Secret db-ca has no ca.crt")],
+)
+def test_what_goes_wrong_is_said_in_one_line(
+    api: Any, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("FULLNAME", "db"), ("TLS_HOSTS", "db"), ("TLS_DAYS", "90")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(certificates.Api, "in_cluster", lambda: api)
+    assert certificates.main() == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: the certificates of db were not renewed: {said}")
+    assert "db-certificates" in error
+    assert error.count("\n") == 1
 
 
 def test_the_application_gets_the_authority_of_certificates_that_others_make(tmp_path: Path) -> None:

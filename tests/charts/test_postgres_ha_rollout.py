@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 from pgha import cli, disk, rollout, start_patroni
-from pgha.kube import ApiError
 from pgha.patroni import Member, parse_members
-from pgha.steps import Action, Step
+from pgha.steps import Action, HopelessError, Step
 
 MEBIBYTE = disk.MEBIBYTE
 LEADER = {"name": "db-0", "role": "leader", "state": "running", "timeline": 3, "host": "10.0.0.1"}
@@ -46,43 +45,8 @@ class TestPatch:
         assert rollout.make_patch({"ttl": 20}, self.WANTED) == {"postgresql": self.WANTED["postgresql"]}
 
 
-class Claims:
-    """Stands for the API: claims by their path."""
-
-    def __init__(self, sizes: dict[str, str], *, refuses: bool = False) -> None:
-        self.sizes, self.refuses = sizes, refuses
-        self.patches: list[tuple[str, str]] = []
-
-    def find(self, path: str) -> dict[str, Any] | None:
-        size = self.sizes.get(path.rpartition("/")[2])
-        return {"spec": {"resources": {"requests": {"storage": size}}}} if size else None
-
-    def call(self, _: str, path: str, body: dict[str, Any]) -> None:
-        if self.refuses:
-            raise ApiError(422, "only dynamically provisioned pvc can be resized")
-        self.patches.append((path.rpartition("/")[2], body["spec"]["resources"]["requests"]["storage"]))
-
-
 def make_rollout(api: Any) -> rollout.Rollout:
     return rollout.Rollout(api, "db", "demo", "patroni:x", 0)
-
-
-class TestVolumes:
-    def test_smaller_claims_grow(self) -> None:
-        api = Claims({"data-db-0": "1Gi", "data-db-1": "2048Mi", "wal-db-0": "512Mi"})
-        make_rollout(api).grow_volumes({"data": "2Gi", "wal": "1Gi"}, 3)
-        assert api.patches == [("data-db-0", "2Gi"), ("wal-db-0", "1Gi")]
-
-    def test_a_class_that_cannot_is_named(self) -> None:
-        api = Claims({"data-db-0": "1Gi"}, refuses=True)
-        with pytest.raises(
-            rollout.HopelessError, match="data-db-0 cannot grow from 1Gi to 2Gi: only dynamic"
-        ):
-            make_rollout(api).grow_volumes({"data": "2Gi"}, 1)
-
-    def test_a_size_that_nobody_can_read(self) -> None:
-        with pytest.raises(rollout.HopelessError, match="'1e9'"):
-            rollout.quantity("1e9")
 
 
 def pod(**status: Any) -> dict[str, Any]:
@@ -117,7 +81,7 @@ class TestPods:
         run._pods = [rollout.read_pod(pod(containerStatuses=[{"state": {"waiting": waiting}}]), "new")]  # noqa: SLF001
         run._check_trouble()  # noqa: SLF001
         monkeypatch.setattr(rollout, "PATIENCE", -1.0)
-        with pytest.raises(rollout.HopelessError, match=r"no such image(.|\n)*helm rollback demo"):
+        with pytest.raises(HopelessError, match=r"no such image(.|\n)*helm rollback demo"):
             run._check_trouble()  # noqa: SLF001
 
 

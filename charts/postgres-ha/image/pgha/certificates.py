@@ -1,8 +1,10 @@
 """The CronJob of generated certificates: renews them when two thirds of their time are over, with openssl.
 
 The authority is renewed a year before its end. For a day both the old and the new one are trusted while the
-members still show the old certificate; the next run gives them one of the new authority. Members take new
-files up by themselves; the application's Secret gets the authorities, too.
+members still show a certificate of the old one; the next run gives them one of the new authority. Members
+take new files up by themselves; the application's Secret gets the authorities, too.
+
+Exit code 0: all is well. 1: something is in the way, the Job and the next run try again.
 """
 
 import base64
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pgha.kube import Api
+from pgha.kube import Api, tell
 
 CA_DAYS = 3650
 CA_EARLY = timedelta(days=365)
@@ -115,16 +117,17 @@ class Renewal:
         """Renew what is due; return what was done."""
         authority = self._read(f"{self._name}-ca", "ca.crt", "ca.key")
         current = self._read(f"{self._name}-tls", "tls.crt", "tls.key")
-        bundle = split(self._data(f"{self._name}-tls")["ca.crt"])
+        bundle = split(self._value(f"{self._name}-tls", "ca.crt"))
+        made, is_new = None, False
         if validity(authority.certificate)[1] - self._now < CA_EARLY:
+            # Patroni reads its authorities only together with a certificate that it has not seen.
+            made, is_new = make_certificate(authority, self._hosts, self._days), True
             authority = make_authority(f"{self._name} CA")
-            self._write(f"{self._name}-ca", {"ca.crt": authority.certificate, "ca.key": authority.key})
             done = "new authority; members follow at the next run"
         elif is_due(current.certificate, self._now) or not is_issued_by(
             current.certificate, authority.certificate
         ):
             made = make_certificate(authority, self._hosts, self._days)
-            self._write(f"{self._name}-tls", {"tls.crt": made.certificate, "tls.key": made.key})
             done = "new certificate"
         else:
             done = f"nothing is due before {self._next(current.certificate):%Y-%m-%d}"
@@ -133,10 +136,17 @@ class Renewal:
             one for one in bundle if validity(one)[1] > self._now and one.strip() != trusted[0].strip()
         ]
         text = "".join(trusted)
-        if text != "".join(bundle):
-            for secret in (f"{self._name}-tls", app_secret):
-                if secret:
-                    self._write(secret, {"ca.crt": text})
+        changed = {"ca.crt": text} if text != "".join(bundle) else {}
+        if changed and app_secret:
+            self._write(app_secret, changed)
+        if made:
+            changed |= {"tls.crt": made.certificate, "tls.key": made.key}
+        if changed:
+            # In one piece, so that no member sees a part of it.
+            self._write(f"{self._name}-tls", changed)
+        if is_new:
+            # Last: a run that is cut off before this begins anew, and what it forgot has signed nothing.
+            self._write(f"{self._name}-ca", {"ca.crt": authority.certificate, "ca.key": authority.key})
         return done
 
     def _next(self, certificate: str) -> datetime:
@@ -144,12 +154,17 @@ class Renewal:
         return end - (end - begin) / EARLY_SHARE
 
     def _data(self, secret: str) -> dict[str, str]:
-        data = self._api.call("GET", f"/secrets/{secret}")["data"]
+        data = self._api.call("GET", f"/secrets/{secret}").get("data") or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
-    def _read(self, secret: str, certificate: str, key: str) -> Pair:
+    def _value(self, secret: str, key: str) -> str:
         data = self._data(secret)
-        return Pair(data[certificate], data[key])
+        if key not in data:
+            raise OSError(f"the Secret {secret} has no {key}")
+        return data[key]
+
+    def _read(self, secret: str, certificate: str, key: str) -> Pair:
+        return Pair(self._value(secret, certificate), self._value(secret, key))
 
     def _write(self, secret: str, data: dict[str, str]) -> None:
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
@@ -159,12 +174,16 @@ class Renewal:
 def main() -> int:
     """Run once."""
     env = os.environ
-    renewal = Renewal(
-        Api.in_cluster(),
-        env["FULLNAME"],
-        env["TLS_HOSTS"].split(),
-        int(env["TLS_DAYS"]),
-        datetime.now(UTC),
-    )
-    sys.stdout.write(renewal.run(env.get("APP_CREDENTIALS", "")) + "\n")
+    name, hosts, days = env["FULLNAME"], env["TLS_HOSTS"].split(), int(env["TLS_DAYS"])
+    try:
+        renewal = Renewal(Api.in_cluster(), name, hosts, days, datetime.now(UTC))
+        done = renewal.run(env.get("APP_CREDENTIALS", ""))
+    # ValueError: a certificate, or an answer, that nobody can read.
+    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(
+            f"error: the certificates of {name} were not renewed: {tell(error)}; "
+            f"once that is mended: kubectl create job --from=cronjob/{name}-certificates {name}-renew\n"
+        )
+        return 1
+    sys.stdout.write(done + "\n")
     return 0

@@ -2,14 +2,12 @@
 
 - A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
 - A new primary takes the label of the primary's Service while it is promoted; a replica has that of theirs.
-- New certificates are taken up without a restart.
 - On the primary: roles, databases and extensions are made as declared, the application gets the authority of
   certificates that the chart did not make, and writes stop while a volume is nearly full.
 
 What it did, and what is wrong, is in the annotation postgres-ha/keeper of the pod, and in the log.
 """
 
-import hashlib
 import json
 import os
 import select
@@ -17,7 +15,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -26,8 +23,9 @@ from pgha.desired import fetch_desired
 from pgha.guard import Guard
 from pgha.kube import Api
 from pgha.label import Mover, holder
-from pgha.patroni import TLS, Patroni
+from pgha.patroni import TLS, Patroni, tls_context
 from pgha.reconcile import Reconciler, connect_locally
+from pgha.roles import are_ready
 from pgha.trust import Trust
 
 ANNOTATION = "postgres-ha/keeper"
@@ -51,11 +49,11 @@ class Keeper:
         self._patroni, self._api, self._mover = patroni, api, mover
         self._pod, self._scope = pod, scope
         self._connection: Any = None
-        self._certificates = fingerprint(TLS)
         self._applied = ""
         self._said: dict[str, str] = {}
         self._told = ""
-        self._version = ""
+        # Of the declarations that are carried out; roles are before the rest.
+        self._version, self._roles = "", ""
         self._guard = Guard(patroni, log)
         self._trust, self._trusting = Trust(api, TLS), ""
         self._is_leading = False
@@ -100,7 +98,8 @@ class Keeper:
 
     def round(self) -> None:
         """Look at everything once; one trouble keeps no other thing from being looked at."""
-        self._attempt("certificates", self._reload_certificates)
+        # Patroni takes new ones up by itself, see pgha.start_patroni; files that are no good are told here.
+        self._attempt("certificates", tls_context)
         self._is_leading = bool(self._attempt("postgres", self._is_primary))
         self._attempt("label", self._look_at_label)
         self._attempt("disk", self._look_at_disk)
@@ -146,13 +145,6 @@ class Keeper:
             self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": {"role": "replica"}}})
             self._replica_until = now + LABEL_PERIOD
 
-    def _reload_certificates(self) -> None:
-        found = fingerprint(TLS)
-        if found != self._certificates:
-            self._patroni().reload()
-            self._certificates = found
-            log("new certificates, told Patroni to read them")
-
     def _look_at_disk(self) -> None:
         self._low = self._guard.look(self._connection, primary=self._is_leading)
 
@@ -161,9 +153,16 @@ class Keeper:
         self._trusting = desired.trust
         if desired.digest == self._applied:
             return
-        for change in Reconciler().run(desired):
+        try:
+            changes = Reconciler().run(desired)
+        except psycopg.Error:
+            # An extension may come with a new image only, and members of that one wait for their roles.
+            if self._connection is not None and are_ready(self._connection, desired.roles):
+                self._roles = desired.version
+            raise
+        for change in changes:
             log(change)
-        self._applied, self._version = desired.digest, desired.version
+        self._applied, self._version, self._roles = desired.digest, desired.version, desired.version
 
     def _give_authority(self) -> None:
         if self._trusting and self._trust.give(self._trusting):
@@ -173,18 +172,10 @@ class Keeper:
         problems = [text for name, text in sorted(self._said.items()) if name != "report"]
         if self._low:
             problems.append(f"disk: {self._low}")
-        text = json.dumps({"version": self._version, "problems": problems})
+        text = json.dumps({"version": self._version, "roles": self._roles, "problems": problems})
         if text != self._told:
             self._api.annotate(self._pod, {ANNOTATION: text})
             self._told = text
-
-
-def fingerprint(folder: Path) -> str:
-    """Return what tells one set of certificates from another; empty where there is none."""
-    names = ("tls.crt", "tls.key", "ca.crt")
-    if not all((folder / name).exists() for name in names):
-        return ""
-    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 
 def stop(_: int, __: object) -> None:

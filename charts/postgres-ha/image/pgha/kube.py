@@ -93,6 +93,11 @@ class Api:
         self.call("PATCH", f"/pods/{pod}", {"metadata": {"annotations": annotations}})
 
 
+def tell(error: Exception) -> str:
+    """Put an error into one line."""
+    return " ".join(f"{error} is missing".split() if isinstance(error, KeyError) else str(error).split())
+
+
 def _reason(answer: str, response: http.client.HTTPResponse) -> str:
     try:
         return str(json.loads(answer)["message"])

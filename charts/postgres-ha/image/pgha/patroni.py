@@ -5,6 +5,7 @@ certificate names: it is the authority that is checked, and only members have ce
 """
 
 import base64
+import hashlib
 import http.client
 import json
 import os
@@ -137,10 +138,6 @@ class Patroni:
         """Restart this member's Postgres in its place."""
         return self._expect("POST", "/restart", {}, timeout=120)
 
-    def reload(self) -> None:
-        """Read configuration and certificates again, Postgres too."""
-        self._expect("POST", "/reload")
-
     def reinitialize(self) -> str:
         """Throw this member's data away and copy it from the leader."""
         return self._expect("POST", "/reinitialize", {"force": True})
@@ -162,3 +159,11 @@ def tls_context(folder: Path = TLS) -> ssl.SSLContext | None:
     context.check_hostname = False
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     return context
+
+
+def fingerprint(folder: Path = TLS) -> str:
+    """Return what tells one set of certificates from another; empty where there is none."""
+    names = ("tls.crt", "tls.key", "ca.crt")
+    if not all((folder / name).exists() for name in names):
+        return ""
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()

@@ -4,12 +4,12 @@ Volumes are grown, Patroni's settings changed, pods of the old kind replaced and
 for it, Postgres restarted: one member at a time, and the primary's role moves once. It can be stopped and run
 again at any point: nothing is remembered, everything is looked at.
 
-Exit code 0: done. 1: not done in time. 2: it cannot be done; what was not touched yet still runs as before.
+Exit code 0: done. 1: something was in the way, and the Job begins again. 2: it cannot be done; what was not
+touched yet still runs as before. 3: not done in time. After 2 and 3 the Job does not begin again.
 """
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping
@@ -18,11 +18,13 @@ from typing import Any
 
 from pgha.disk import SETTING
 from pgha.keeper import ANNOTATION
-from pgha.kube import Api, ApiError
+from pgha.kube import Api, tell
 from pgha.patroni import PORT, Member, Patroni, PatroniError, tls_context
-from pgha.steps import Action, Facts, Pod, Step, next_step
+from pgha.steps import Action, Facts, HopelessError, Pod, Step, next_step
+from pgha.volumes import grow
 
 WISHES = Path("/etc/postgres-ha/rollout")
+AGAIN, CANNOT, TOO_LATE = 1, 2, 3
 PAUSE = 1.0
 SILENCE = 30.0
 SETTLE_SECONDS = 3.0
@@ -42,19 +44,6 @@ HOPELESS = frozenset(
         "CrashLoopBackOff",
     )
 )
-_UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9}
-
-
-class HopelessError(Exception):
-    """The change cannot be carried out; the message says why and what to do."""
-
-
-def quantity(text: str) -> int:
-    """Read a size such as 8Gi, in bytes."""
-    found = re.fullmatch(r"(\d+)([A-Za-z]*)", text)
-    if not found or found[2] not in _UNITS:
-        raise HopelessError(f"cannot read the size {text!r} of a volume")
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def make_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,12 +114,14 @@ class Rollout:
     def run(self, wishes: Mapping[str, Any]) -> None:
         """Do everything; raise TimeoutError or HopelessError."""
         self._counts = wishes["dynamic"]["synchronous_mode"] != "off"
-        self.grow_volumes(wishes["volumes"], int(wishes["members"]))
+        sizes, members = wishes["volumes"], int(wishes["members"])
+        self.until(lambda: grow(self._api, self._name, sizes, members, self.say))
         self.until(lambda: self.change_settings(wishes["dynamic"]))
-        # New roles must be there before the members that log in with them.
-        self.until(lambda: self.keeper_is_done(wishes["version"]))
+        # New roles must be there before the members that log in with them. An extension may be one that only
+        # the new pods have, or that needs a setting which waits for a restart.
+        self.until(lambda: self.keeper_told("roles", wishes["version"]))
         self.until(self.advance)
-        self.until(lambda: self.keeper_is_done(wishes["version"]))
+        self.until(lambda: self.keeper_told("version", wishes["version"]))
         self.say(f"done, the primary moved {self.switchovers} times")
 
     def until(self, work: Any) -> None:
@@ -146,27 +137,6 @@ class Rollout:
         except (OSError, ValueError) as error:
             self.say(f"again in a moment: {error}")
             return False
-
-    def grow_volumes(self, sizes: Mapping[str, str], members: int) -> None:
-        """Ask for more space where a claim asks for less than the values say."""
-        for claim, size in sizes.items():
-            for ordinal in range(members):
-                name = f"{claim}-{self._name}-{ordinal}"
-                found = self._api.find(f"/persistentvolumeclaims/{name}")
-                if found is None:
-                    continue
-                has = found["spec"]["resources"]["requests"]["storage"]
-                if quantity(has) >= quantity(size):
-                    continue
-                try:
-                    patch = {"spec": {"resources": {"requests": {"storage": size}}}}
-                    self._api.call("PATCH", f"/persistentvolumeclaims/{name}", patch)
-                except ApiError as error:
-                    raise HopelessError(
-                        f"the volume {name} cannot grow from {has} to {size}: {error}\n"
-                        "set storage back to what it was, or move to a class that allows growing"
-                    ) from error
-                self.say(f"volume {name}: from {has} to {size}")
 
     def look(self) -> Facts:
         """See pods and members."""
@@ -223,17 +193,18 @@ class Rollout:
             self.say(f"settings changed: {json.dumps(patch, sort_keys=True)}")
         return True
 
-    def keeper_is_done(self, version: str) -> bool:
-        """Whether roles and databases are as declared, as far as the primary's pod can say."""
+    def keeper_told(self, key: str, version: str) -> bool:
+        """Whether the primary's pod says that `roles`, or all that is declared, have this version."""
         pod = self._leader()
         if not pod.has_keeper:
             return True
         found = self._api.call("GET", f"/pods/{pod.name}")["metadata"].get("annotations", {})
         told = json.loads(found.get(ANNOTATION, "{}"))
-        if told.get("version") == version:
+        # A keeper from before this key tells only when it has done everything.
+        if told.get(key, told.get("version")) == version:
             return True
         problems = "; ".join(told.get("problems", [])) or "no answer yet"
-        self.say(f"waiting for roles and databases: {problems}")
+        self.say(f"waiting for {'roles' if key == 'roles' else 'roles and databases'}: {problems}")
         return False
 
     def _check_trouble(self) -> None:
@@ -288,16 +259,19 @@ class Rollout:
 
 def main() -> int:
     """Run for Helm."""
-    wishes = json.loads((WISHES / "rollout.json").read_text(encoding="utf-8"))
-    credentials = f"{os.environ['PATRONI_RESTAPI_USERNAME']}:{os.environ['PATRONI_RESTAPI_PASSWORD']}"
     deadline = time.monotonic() + float(os.environ["ROLLOUT_SECONDS"])
+    credentials = f"{os.environ['PATRONI_RESTAPI_USERNAME']}:{os.environ['PATRONI_RESTAPI_PASSWORD']}"
+    name, release = os.environ["STATEFULSET"], os.environ["RELEASE"]
     try:
-        name, release = os.environ["STATEFULSET"], os.environ["RELEASE"]
+        wishes = json.loads((WISHES / "rollout.json").read_text(encoding="utf-8"))
         Rollout(Api.in_cluster(), name, release, credentials, deadline).run(wishes)
     except HopelessError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 2
+        return CANNOT
     except TimeoutError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
+        return TOO_LATE
+    except (OSError, ValueError, KeyError) as error:
+        sys.stderr.write(f"error: {tell(error)}; nothing is lost, the Job begins again\n")
+        return AGAIN
     return 0

@@ -1,18 +1,28 @@
-"""Starts Patroni with less waiting. Each of these is measured in docs/postgres-ha-faults.md.
+"""Starts Patroni with less waiting, and with an eye on its certificates.
 
 Patroni looks once a second whether Postgres has stopped, waits a second more for replicas that have
 everything already, and lets replicas sleep for two seconds before they follow a leader that may be there at
 once. A switchover consists of little else. What is waited for is the same here, only looked at more often.
+Each of these is measured in docs/postgres-ha-faults.md.
+
+New certificates are taken up from inside. Patroni's REST API cannot be asked for it in every case: with
+another authority neither side trusts the other until it is done, and an expired certificate lets nobody in.
 
 A Patroni in which these places have moved makes `check` fail, which the image's build runs.
 """
 
 import inspect
 import sys
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from pgha.patroni import TLS, fingerprint, tls_context
+
 SHORT = 0.1
+CERTIFICATES_PERIOD = 5.0
 
 
 class Clock:
@@ -37,8 +47,46 @@ class Clock:
             time.sleep(seconds)
 
 
+class Certificates(threading.Thread):
+    """Tells Patroni when there are new certificates: to read its configuration again, and Postgres too."""
+
+    def __init__(self, tell: Callable[[], object], known: str, folder: Path = TLS) -> None:
+        """Take the fingerprint of what Patroni has."""
+        super().__init__(daemon=True)
+        self._tell, self._known, self._folder = tell, known, folder
+        self._said = ""
+
+    def run(self) -> None:
+        """Work until the process ends."""
+        while True:
+            time.sleep(CERTIFICATES_PERIOD)
+            self.look()
+
+    def look(self) -> None:
+        """Look once."""
+        try:
+            found = fingerprint(self._folder)
+            if found in {"", self._known}:
+                return
+            # Patroni stops its REST API before it reads them: with a wrong key it would stay without one.
+            tls_context(self._folder)
+        except OSError as error:
+            self._say(f"not read, they do not fit together: {error}")
+            return
+        self._tell()
+        self._known = found
+        self._say("new ones, Patroni reads them")
+        self._said = ""
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            sys.stderr.write(f"certificates: {text}\n")
+        self._said = text
+
+
 def check() -> None:
     """Raise RuntimeError unless Patroni is as this expects it."""
+    import patroni.daemon
     import patroni.postgresql  # first: the two import each other
     import patroni.ha  # isort: skip
 
@@ -53,6 +101,8 @@ def check() -> None:
             raise RuntimeError(f"this Patroni is another one: {name} is not where it was")
     if patroni.postgresql.STOP_POLLING_INTERVAL != 1:
         raise RuntimeError("this Patroni is another one: it polls a stop differently")
+    if not hasattr(patroni.daemon.AbstractPatroniDaemon, "sighup_handler"):
+        raise RuntimeError("this Patroni is another one: it is told differently to read its configuration")
 
 
 def main(arguments: list[str]) -> int:
@@ -64,11 +114,15 @@ def main(arguments: list[str]) -> int:
     import patroni.ha
 
     clock = Clock()
+    # Before Patroni reads them: what changes meanwhile is read twice rather than never.
+    known = fingerprint(TLS)
     make = patroni.ha.Ha.__init__
 
     def init(self: Any, *words: Any, **named: Any) -> None:
         make(self, *words, **named)
         clock.event = self.dcs.event
+        # Here and not earlier: where Patroni is process 1, this is another process, and threads stay behind.
+        Certificates(self.patroni.sighup_handler, known).start()
 
     patroni.postgresql.STOP_POLLING_INTERVAL = SHORT  # type: ignore[assignment]
     patroni.ha.Ha.__init__ = init  # type: ignore[method-assign]

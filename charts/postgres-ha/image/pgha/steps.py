@@ -14,6 +14,10 @@ from pgha.patroni import Member
 BYTES_BEHIND = 16 * 1024 * 1024
 
 
+class HopelessError(Exception):
+    """The change cannot be carried out; the message says why and what to do."""
+
+
 class Action(Enum):
     """What to do."""
 

@@ -1,0 +1,108 @@
+"""What the keeper tells of roles while an extension is still in the way, on a real PostgreSQL server."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pgha import keeper
+from pgha.desired import Desired, make_desired
+from pgha.reconcile import Reconciler
+from pgha.roles import are_ready
+
+from tests.app.postgres_server import run_postgres
+
+SECRETS = {"app": {"password": "b25l"}, "internal": {"password": "dHdv"}}
+ROLES = [
+    {"name": "notejam", "secret": {"name": "app", "key": "password"}},
+    {
+        "name": "replicator",
+        "replication": True,
+        "memberOf": ["pg_monitor"],
+        "secret": {"name": "internal", "key": "password"},
+    },
+]
+
+
+def wish(*extensions: str) -> Desired:
+    database = {"name": "notejam", "owner": "notejam", "user": "notejam", "extensions": extensions}
+    wishes = {"version": "new", "roles": ROLES, "databases": [database], "functions": {}}
+    return make_desired(wishes, repr(wishes), SECRETS)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    with run_postgres() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def clean(server: Any) -> Iterator[None]:
+    yield
+    server.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
+    for role in ("notejam", "replicator"):
+        server.execute(f'DROP ROLE IF EXISTS "{role}"')
+
+
+class Told:
+    """Stands for the API: the last annotation of the pod."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, Any] = {}
+
+    def annotate(self, _: str, annotations: dict[str, str]) -> None:
+        self.last = json.loads(annotations[keeper.ANNOTATION])
+
+
+def play(server: Any, monkeypatch: pytest.MonkeyPatch, *wishes: Desired) -> list[dict[str, Any]]:
+    """Let a keeper look once at each of these; return what it told after each."""
+    told = Told()
+    found = keeper.Keeper(None, told, None, "db-0", "db")  # type: ignore[arg-type]
+    left = iter(wishes)
+    monkeypatch.setattr(keeper, "fetch_desired", lambda *_: next(left))
+    monkeypatch.setattr(keeper, "Reconciler", lambda: Reconciler(server.connect))
+    monkeypatch.setattr(keeper, "connect_locally", server.connect)
+    monkeypatch.setattr(keeper, "tls_context", lambda: None)
+    monkeypatch.setattr(found, "_look_at_label", lambda: None)
+    monkeypatch.setattr(found, "_look_at_disk", lambda: None)
+    rounds = []
+    for _ in wishes:
+        found.round()
+        rounds.append(told.last)
+    found._connection.close()  # noqa: SLF001
+    return rounds
+
+
+def test_roles_are_told_before_an_extension_that_is_not_there_yet(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = play(server, monkeypatch, wish("only_the_new_image_has_it"), wish())
+    assert (first["version"], first["roles"]) == ("", "new")
+    assert "only_the_new_image_has_it" in first["problems"][0]
+    assert second == {"version": "new", "roles": "new", "problems": []}
+
+
+def test_roles_that_could_not_be_made_are_not_told(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    desired = wish()
+    odd = replace(desired.roles[1], member_of=("nobody_knows_this_group",))
+    (told,) = play(server, monkeypatch, replace(desired, roles=(desired.roles[0], odd)))
+    assert (told["version"], told["roles"]) == ("", "")
+
+
+def test_what_makes_a_role_ready(server: Any) -> None:
+    desired = wish()
+    with server.connect() as connection:
+        assert not are_ready(connection, desired.roles)
+        Reconciler(server.connect).run(desired)
+        assert are_ready(connection, desired.roles)
+        app, replicator = desired.roles
+        for other in (
+            replace(app, password="another"),
+            replace(app, is_replication=True),
+            replace(replicator, member_of=("pg_monitor", "pg_read_all_data")),
+            replace(replicator, acts_as="notejam"),
+        ):
+            assert not are_ready(connection, [other])
+        connection.execute("ALTER ROLE replicator NOLOGIN")
+        assert not are_ready(connection, desired.roles)

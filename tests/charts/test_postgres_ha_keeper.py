@@ -83,6 +83,15 @@ def test_roles_are_told_before_an_extension_that_is_not_there_yet(
     assert second == {"version": "new", "roles": "new", "problems": []}
 
 
+def test_a_wrong_line_of_pg_hba_holds_everything_back(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members would not come back from a restart with it."""
+    line = "host all all 10.0.0.0/33 scram-sha-256"
+    wishes = [wish(), wish("only_the_new_image_has_it")]
+    for told in play(server, monkeypatch, *(replace(one, hba=(line,)) for one in wishes)):
+        assert (told["version"], told["roles"]) == ("", "")
+        assert "postgresql.hba[0] is not in pg_hba.conf yet" in told["problems"][0]
+
+
 def test_roles_that_could_not_be_made_are_not_told(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     desired = wish()
     odd = replace(desired.roles[1], member_of=("nobody_knows_this_group",))

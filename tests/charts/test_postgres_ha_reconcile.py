@@ -44,7 +44,7 @@ def server() -> Iterator[Any]:
 
 @pytest.fixture
 def reconcile(server: Any) -> Iterator[Callable[[Desired], list[str]]]:
-    yield lambda desired: list(Reconciler(server.connect).run(desired))
+    yield lambda desired: Reconciler(server.connect).run(desired)
     for database in ("notejam", "more"):
         server.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
     for role in ("notejam_2", "by_hand", "backup", "reader", "owner", "notejam"):

@@ -153,15 +153,17 @@ class Keeper:
         self._trusting = desired.trust
         if desired.digest == self._applied:
             return
+        reconciler = Reconciler()
         try:
-            changes = Reconciler().run(desired)
+            for change in reconciler.run(desired):
+                log(change)
         except psycopg.Error:
             # An extension may come with a new image only, and members of that one wait for their roles.
             if self._connection is not None and are_ready(self._connection, desired.roles):
+                reconciler.check(desired)
                 self._roles = desired.version
             raise
-        for change in changes:
-            log(change)
+        reconciler.check(desired)
         self._applied, self._version, self._roles = desired.digest, desired.version, desired.version
 
     def _give_authority(self) -> None:

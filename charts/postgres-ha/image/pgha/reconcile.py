@@ -51,17 +51,13 @@ class Reconciler:
         self._connect = connect
         self._changes: list[str] = []
 
-    def run(self, desired: Desired) -> Iterator[str]:
-        """Make it so and tell what was done, without passwords.
-
-        Raise psycopg.Error where Postgres refuses, and at the end HbaError where pg_hba.conf is wrong.
-        """
-        self._make(desired)
-        yield from self._changes
+    def check(self, desired: Desired) -> None:
+        """Raise HbaError where pg_hba.conf is wrong: no member may be restarted with it."""
         with self._cursor("postgres") as cursor:
             check_hba(cursor, desired.hba)
 
-    def _make(self, desired: Desired) -> None:
+    def run(self, desired: Desired) -> list[str]:
+        """Make it so; return what was done, without passwords. Raise psycopg.Error where Postgres refuses."""
         with self._cursor("postgres") as cursor:
             for role in desired.roles:
                 self._role(cursor, role)
@@ -82,6 +78,7 @@ class Reconciler:
         # Last: if Postgres refuses it, all else is done.
         with self._cursor("postgres") as cursor:
             self._revoke(cursor, desired)
+        return self._changes
 
     @contextmanager
     def _cursor(self, database: str) -> Iterator[Any]:

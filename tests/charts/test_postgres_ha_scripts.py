@@ -103,7 +103,9 @@ class TestPreStop:
             ([LEADER, member("db-0")], "db-0"),
             ([LEADER, member("db-0"), member("db-2")], "db-0"),
             # The one that is behind least.
-            ([LEADER, member("db-0", lag=4096), member("db-2")], "db-2"),
+            ([LEADER, member("db-0", lag=64 << 20), member("db-2")], "db-2"),
+            # About equally near: not the one that a scale-down takes away next.
+            ([LEADER, member("db-0", lag=4096), member("db-2")], "db-0"),
             ([LEADER, member("db-0", state="starting"), member("db-2")], "db-2"),
             # Only a synchronous standby has every commit.
             ([LEADER, member("db-0"), member("db-2", "replica")], "db-0"),

@@ -21,6 +21,8 @@ from pgha.patroni import SWITCHOVER_TIMEOUT, Member, Patroni, PatroniError
 # How long the former leader may take to come back as a replica; it does in a few seconds, or not at all.
 REJOIN_TIMEOUT = 20.0
 PAUSE = 0.5
+# Bytes: Patroni tells how far behind a member was some seconds ago, and it makes that up while we checkpoint.
+SAME_LAG = 16 * 2**20
 
 
 class Deadline:
@@ -36,11 +38,14 @@ class Deadline:
 
 
 def choose_candidate(me: str, members: Sequence[Member]) -> str | None:
-    """Pick the member that takes over, or None if none streams from us: the one that is behind least."""
+    """Pick the member that takes over, one that is behind least, or None if none streams from us."""
     streaming = [member for member in members if member.name != me and member.is_streaming]
     # With synchronous replication only a synchronous standby may be promoted.
     synchronous = [member for member in streaming if member.is_synchronous]
-    ordered = sorted(synchronous or streaming, key=lambda member: (member.lag or 0, member.ordinal))
+    # Of those about equally near the first: a scale-down takes the last away, perhaps several at once.
+    ordered = sorted(
+        synchronous or streaming, key=lambda member: ((member.lag or 0) // SAME_LAG, member.ordinal)
+    )
     return ordered[0].name if ordered else None
 
 

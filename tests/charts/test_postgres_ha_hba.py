@@ -78,4 +78,4 @@ def test_lines_that_are_not_there_yet_are_waited_for(server: Any, put: Callable[
 def test_roles_are_made_whatever_the_lines_are(server: Any, put: Callable[..., None]) -> None:
     put(BAD)
     wishes = {"version": "1", "roles": [{"name": "monitor"}], "databases": []}
-    assert Reconciler(server.connect).run(make_desired(wishes, "", {})) [0] == "role monitor created"
+    assert Reconciler(server.connect).run(make_desired(wishes, "", {}))[0] == "role monitor created"

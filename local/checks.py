@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,36 +110,32 @@ def _lint(shop: Workshop) -> None:
 
 def _conform(shop: Workshop) -> None:
     schemas = make_schemas(shop.cache, shop.go)
-    with tempfile.TemporaryDirectory(prefix="notejam-render-") as folder:
-        paths = [path for chart in CHARTS for path in _render(shop, chart, Path(folder))]
-        shop.shell.run(
-            "kubeconform",
-            "-strict",
-            "-summary",
-            "-skip",
-            CUSTOM,
-            "-schema-location",
-            f"{schemas}/{TEMPLATE}",
-            *paths,
-        )
+    words = ("-strict", "-summary", "-skip", CUSTOM, "-schema-location", f"{schemas}/{TEMPLATE}")
+    with _rendered(shop) as paths:
+        shop.shell.run("kubeconform", *words, *paths)
 
 
 def _score(shop: Workshop) -> None:
     ignored = [word for name in NOT_SCORED for word in ("--ignore-test", name)]
-    with tempfile.TemporaryDirectory(prefix="notejam-render-") as folder:
-        for chart in CHARTS:
-            for path in _render(shop, chart, Path(folder)):
-                # A limit of processor time would delay heartbeats and requests.
-                words = ("--ignore-container-cpu-limit", "--output-format", "ci", *ignored)
-                shop.shell.run("kube-score", "score", *words, path)
+    # A limit of processor time would delay heartbeats and requests.
+    words = ("--ignore-container-cpu-limit", "--output-format", "ci", *ignored)
+    with _rendered(shop) as paths:
+        for path in paths:
+            shop.shell.run("kube-score", "score", *words, path)
 
 
 def _linter(shop: Workshop) -> None:
     excluded = [word for name in NOT_LINTED for word in ("--exclude", name)]
+    with _rendered(shop) as paths:
+        for path in paths:
+            shop.shell.run("kube-linter", "lint", "--fail-if-no-objects-found", *excluded, path)
+
+
+@contextmanager
+def _rendered(shop: Workshop) -> Iterator[list[Path]]:
+    """Give a file for each chart and each of its values."""
     with tempfile.TemporaryDirectory(prefix="notejam-render-") as folder:
-        for chart in CHARTS:
-            for path in _render(shop, chart, Path(folder)):
-                shop.shell.run("kube-linter", "lint", "--fail-if-no-objects-found", *excluded, str(path))
+        yield [path for chart in CHARTS for path in _render(shop, chart, Path(folder))]
 
 
 def _render(shop: Workshop, chart: str, folder: Path) -> Iterator[Path]:

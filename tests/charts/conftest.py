@@ -1,4 +1,4 @@
-"""Fixtures of the chart tests: helm4, helm3, render, render_error, golden, walk_pod_specs.
+"""Fixtures of the chart tests: helm4, helm3, render, render_error, golden, walk_pod_specs, postgres.
 
 helm4, helm3      path of the program: environment HELM4 / HELM3, else `helm` / `helm3` on PATH
 render(chart, values=None, *, sets=(), release="demo", namespace="demo", helm=None) -> list of documents
@@ -9,6 +9,7 @@ golden(name, docs)  compares with tests/golden/charts/<name>.yaml; GOLDEN_UPDATE
                   Secrets are shown decoded, and generated text (PEM, 32 and more letters and digits) masked,
                   so charts must generate at least 32 characters
 walk_pod_specs(docs) -> list of PodSpec(where, template, spec), of every workload, hook and test pod
+postgres          a PostgreSQL server for the tests of one file
 """
 
 import base64
@@ -17,13 +18,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.app.postgres_server import run_postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "charts"
@@ -154,6 +157,12 @@ def golden() -> Callable[[str, Sequence[Doc]], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path} differs: GOLDEN_UPDATE=1 rewrites it"
 
     return compare
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Any]:
+    with run_postgres() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,9 @@ WELL: dict[str, str] = dict(
         *every("patroni_is_paused", members("0", "0", "0")),
         *every("kubelet_volume_stats_available_bytes", {"": "5e9"}, persistentvolumeclaim="data-demo-0"),
         *every("kubelet_volume_stats_capacity_bytes", {"": "8e9"}, persistentvolumeclaim="data-demo-0"),
+        *every("kube_cronjob_created", {"": "0"}, cronjob="demo-certificates"),
+        # At the end of the play it is two days old.
+        *every("kube_cronjob_status_last_successful_time", {"": "-167400"}, cronjob="demo-certificates"),
     ]
 )
 # What is different, and the alerts that fire then.
@@ -66,6 +69,10 @@ CASES: dict[str, tuple[Series, set[str]]] = {
     "a volume fills": (
         dict(every("kubelet_volume_stats_available_bytes", {"": "1e9"}, persistentvolumeclaim="data-demo-0")),
         {"PostgresVolumeFills"},
+    ),
+    "certificates are not renewed": (
+        dict(every("kube_cronjob_status_last_successful_time", {"": "-259200"}, cronjob="demo-certificates")),
+        {"PostgresCertificatesAreNotRenewed"},
     ),
     "connections run out": (
         dict(every("pg_stat_activity_count", members("91", "3", "3"), state="idle")),
@@ -142,6 +149,16 @@ def test_what_another_release_of_the_name_does_fires_nothing(
 
 def test_no_word_of_any_member_is_no_primary(rules: list[Doc], tmp_path: Path) -> None:
     play(tmp_path, rules, elsewhere(WELL), {"PostgresHasNoPrimary"})
+
+
+def test_certificates_that_were_never_renewed_count_from_the_cronjob(
+    rules: list[Doc], tmp_path: Path
+) -> None:
+    name = next(name for name in WELL if name.startswith("kube_cronjob_status"))
+    never = {other: value for other, value in WELL.items() if other != name}
+    play(tmp_path, rules, never, set())
+    old = dict(every("kube_cronjob_created", {"": "-259200"}, cronjob="demo-certificates"))
+    play(tmp_path, rules, {**never, **old}, {"PostgresCertificatesAreNotRenewed"})
 
 
 def test_every_alert_has_a_case(rules: list[Doc]) -> None:

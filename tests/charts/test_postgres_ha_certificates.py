@@ -17,7 +17,7 @@ import yaml
 from pgha import certificates
 from pgha.certificates import Pair, Renewal, is_due, is_issued_by, make_authority, make_certificate, split
 from pgha.kube import ApiError
-from pgha.trust import Trust
+from pgha.trust import give_authority
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ["db-primary", "*.db-members.stage.svc"]
@@ -45,12 +45,11 @@ def make_secrets(authority: Pair, leaf: Pair) -> Secrets:
     return Secrets(
         db_ca={"ca.crt": authority.certificate, "ca.key": authority.key},
         db_tls={"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": authority.certificate},
-        db_app={"password": "x", "ca.crt": authority.certificate},
     )
 
 
 def renew(secrets: Secrets, now: datetime = NOW) -> str:
-    return Renewal(secrets, "db", HOSTS, 90, now).run("db-app")  # type: ignore[arg-type]
+    return Renewal(secrets, "db", HOSTS, 90, now).run()  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def test_it_is_renewed_when_a_third_is_left(authority: Pair) -> None:
     secrets = make_secrets(authority, leaf)
     assert renew(secrets, NOW + timedelta(days=61)) == "new certificate"
     assert secrets.data["db_tls"]["tls.crt"] != leaf.certificate
-    assert trusts(secrets.data["db_app"]["ca.crt"], secrets.data["db_tls"]["tls.crt"])
+    assert trusts(secrets.data["db_tls"]["ca.crt"], secrets.data["db_tls"]["tls.crt"])
 
 
 def test_a_new_authority_is_trusted_before_it_is_used() -> None:
@@ -112,19 +111,18 @@ def test_a_new_authority_is_trusted_before_it_is_used() -> None:
     assert [keys for name, keys in secrets.patches if name == "db_tls"] == [{"tls.crt", "tls.key", "ca.crt"}]
     # Last: who is stopped before it begins anew, and members never get a certificate they do not trust.
     assert secrets.patches[-1][0] == "db_ca"
-    for name in ("db_tls", "db_app"):
-        assert len(split(secrets.data[name]["ca.crt"])) == 2
-        assert trusts(secrets.data[name]["ca.crt"], leaf.certificate)
+    assert len(split(secrets.data["db_tls"]["ca.crt"])) == 2
+    assert trusts(secrets.data["db_tls"]["ca.crt"], leaf.certificate)
 
     assert renew(secrets) == "new certificate"
     made = secrets.data["db_tls"]["tls.crt"]
     assert is_issued_by(made, secrets.data["db_ca"]["ca.crt"])
     assert not is_issued_by(made, old.certificate)
     # Who still has yesterday's certificate is not cut off either.
-    assert trusts(secrets.data["db_app"]["ca.crt"], between)
+    assert trusts(secrets.data["db_tls"]["ca.crt"], between)
 
     renew(secrets, NOW + timedelta(days=301))
-    assert not trusts(secrets.data["db_app"]["ca.crt"], leaf.certificate)
+    assert not trusts(secrets.data["db_tls"]["ca.crt"], leaf.certificate)
 
 
 def test_what_another_authority_issued_is_replaced(authority: Pair) -> None:
@@ -154,28 +152,36 @@ class Empty:
 def test_what_goes_wrong_is_said_in_one_line(
     api: Any, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in (("FULLNAME", "db"), ("TLS_HOSTS", "db"), ("TLS_DAYS", "90")):
+    given = {"FULLNAME": "db", "CRONJOB": "db-certificates", "TLS_HOSTS": "db", "TLS_DAYS": "90"}
+    for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(certificates.Api, "in_cluster", lambda: api)
     assert certificates.main() == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: the certificates of db were not renewed: {said}")
-    assert "db-certificates" in error
+    assert "kubectl create job --from=cronjob/db-certificates db-certificates-now" in error
     assert error.count("\n") == 1
 
 
-def test_the_application_gets_the_authority_of_certificates_that_others_make(tmp_path: Path) -> None:
+def test_the_application_gets_the_authority_that_members_show(tmp_path: Path) -> None:
     secrets = Secrets(db_app={"password": "x"})
-    trust = Trust(secrets, tmp_path)  # type: ignore[arg-type]
-    assert not trust.give("db-app")
-    (tmp_path / "ca.crt").write_text("one")
-    assert trust.give("db-app")
+    file = tmp_path / "ca.crt"
+
+    def give() -> bool:
+        found = secrets.call("GET", "/secrets/db-app")["data"].get("ca.crt", "")
+        return give_authority(secrets, "db-app", found, file)  # type: ignore[arg-type]
+
+    assert not give(), "there is none yet"
+    file.write_text("one")
+    assert give()
     assert secrets.data["db_app"] == {"password": "x", "ca.crt": "one"}
-    assert not trust.give("db-app")
-    (tmp_path / "ca.crt").write_text("two")
-    assert trust.give("db-app")
+    assert not give()
+    file.write_text("two")
+    assert give()
+    # A rollback brings the one of its revision back.
+    secrets.data["db_app"]["ca.crt"] = "one"
+    assert give()
     assert secrets.data["db_app"]["ca.crt"] == "two"
-    assert not Trust(secrets, tmp_path).give("db-app")  # type: ignore[arg-type]
 
 
 KINDS = {

@@ -11,8 +11,6 @@ from pgha.desired import Desired, make_desired
 from pgha.reconcile import Reconciler
 from pgha.roles import are_ready
 
-from tests.app.postgres_server import run_postgres
-
 SECRETS = {"app": {"password": "b25l"}, "internal": {"password": "dHdv"}}
 ROLES = [
     {"name": "notejam", "secret": {"name": "app", "key": "password"}},
@@ -31,18 +29,12 @@ def wish(*extensions: str) -> Desired:
     return make_desired(wishes, repr(wishes), SECRETS)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with run_postgres() as found:
-        yield found
-
-
 @pytest.fixture(autouse=True)
-def clean(server: Any) -> Iterator[None]:
+def clean(postgres: Any) -> Iterator[None]:
     yield
-    server.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
+    postgres.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
     for role in ("notejam", "replicator"):
-        server.execute(f'DROP ROLE IF EXISTS "{role}"')
+        postgres.execute(f'DROP ROLE IF EXISTS "{role}"')
 
 
 class Told:
@@ -55,15 +47,15 @@ class Told:
         self.last = json.loads(annotations[keeper.ANNOTATION])
 
 
-def play(server: Any, monkeypatch: pytest.MonkeyPatch, *wishes: Desired) -> list[dict[str, Any]]:
+def play(postgres: Any, monkeypatch: pytest.MonkeyPatch, *wishes: Desired) -> list[dict[str, Any]]:
     """Let a keeper look once at each of these; return what it told after each."""
     told = Told()
     found = keeper.Keeper(None, told, None, "db-0", "db")  # type: ignore[arg-type]
     left = iter(wishes)
     monkeypatch.setattr(keeper, "fetch_desired", lambda *_: next(left))
-    monkeypatch.setattr(keeper, "Reconciler", lambda: Reconciler(server.connect))
-    monkeypatch.setattr(keeper, "connect_locally", server.connect)
-    monkeypatch.setattr(keeper, "tls_context", lambda: None)
+    monkeypatch.setattr(keeper, "Reconciler", lambda: Reconciler(postgres.connect))
+    monkeypatch.setattr(keeper, "connect_locally", postgres.connect)
+    monkeypatch.setattr(found, "_look_at_certificates", lambda: None)
     monkeypatch.setattr(found, "_look_at_label", lambda: None)
     monkeypatch.setattr(found, "_look_at_disk", lambda: None)
     rounds = []
@@ -75,35 +67,35 @@ def play(server: Any, monkeypatch: pytest.MonkeyPatch, *wishes: Desired) -> list
 
 
 def test_roles_are_told_before_an_extension_that_is_not_there_yet(
-    server: Any, monkeypatch: pytest.MonkeyPatch
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = play(server, monkeypatch, wish("only_the_new_image_has_it"), wish())
+    first, second = play(postgres, monkeypatch, wish("only_the_new_image_has_it"), wish())
     assert (first["version"], first["roles"]) == ("", "new")
     assert "only_the_new_image_has_it" in first["problems"][0]
     assert second == {"version": "new", "roles": "new", "problems": []}
 
 
-def test_a_wrong_line_of_pg_hba_holds_everything_back(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_line_of_pg_hba_holds_everything_back(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Members would not come back from a restart with it."""
     line = "host all all 10.0.0.0/33 scram-sha-256"
     wishes = [wish(), wish("only_the_new_image_has_it")]
-    for told in play(server, monkeypatch, *(replace(one, hba=(line,)) for one in wishes)):
+    for told in play(postgres, monkeypatch, *(replace(one, hba=(line,)) for one in wishes)):
         assert (told["version"], told["roles"]) == ("", "")
         assert "postgresql.hba[0] is not in pg_hba.conf yet" in told["problems"][0]
 
 
-def test_roles_that_could_not_be_made_are_not_told(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roles_that_could_not_be_made_are_not_told(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     desired = wish()
     odd = replace(desired.roles[1], member_of=("nobody_knows_this_group",))
-    (told,) = play(server, monkeypatch, replace(desired, roles=(desired.roles[0], odd)))
+    (told,) = play(postgres, monkeypatch, replace(desired, roles=(desired.roles[0], odd)))
     assert (told["version"], told["roles"]) == ("", "")
 
 
-def test_what_makes_a_role_ready(server: Any) -> None:
+def test_what_makes_a_role_ready(postgres: Any) -> None:
     desired = wish()
-    with server.connect() as connection:
+    with postgres.connect() as connection:
         assert not are_ready(connection, desired.roles)
-        Reconciler(server.connect).run(desired)
+        Reconciler(postgres.connect).run(desired)
         assert are_ready(connection, desired.roles)
         app, replicator = desired.roles
         for other in (
@@ -115,3 +107,19 @@ def test_what_makes_a_role_ready(server: Any) -> None:
             assert not are_ready(connection, [other])
         connection.execute("ALTER ROLE replicator NOLOGIN")
         assert not are_ready(connection, desired.roles)
+
+
+def test_certificates_are_looked_at_again_only_when_they_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = keeper.Keeper(None, Told(), None, "db-0", "db")  # type: ignore[arg-type]
+    looked: list[str] = []
+
+    def look(files: str) -> None:
+        looked.append(files)
+        if files == "bad":
+            raise OSError("they do not fit together")
+
+    for files in ("one", "one", "bad", "bad", "two", "two"):
+        monkeypatch.setattr(keeper, "fingerprint", lambda files=files: files)
+        monkeypatch.setattr(keeper, "tls_context", lambda files=files: look(files))
+        found._attempt("certificates", found._look_at_certificates)  # noqa: SLF001
+    assert looked == ["one", "bad", "bad", "two"]

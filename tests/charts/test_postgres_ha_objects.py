@@ -105,6 +105,7 @@ def test_patroni_may_write_its_store_and_its_pods(render: Render) -> None:
     scope = patroni(docs)["scope"]
     assert named == [
         {f"{scope}-{key}" for key in ("leader", "config", "failover", "sync")},
+        {"demo-app"},
         {f"demo-{ordinal}" for ordinal in range(9)},
     ]
 
@@ -318,7 +319,7 @@ def test_tls_names_every_service_and_member(render: Render) -> None:
 @pytest.mark.parametrize(
     ("values", "gives"),
     [
-        ({}, False),
+        ({}, True),
         ({"tls": {"mode": "certManager", "issuerRef": {"name": "ca"}}}, True),
         ({"tls": {"mode": "existingSecret", "existingSecret": "ours"}}, True),
         (
@@ -330,9 +331,7 @@ def test_tls_names_every_service_and_member(render: Render) -> None:
         ),
     ],
 )
-def test_the_members_give_the_application_an_authority_of_others(
-    render: Render, values: Doc, gives: bool
-) -> None:
+def test_the_members_give_the_application_their_authority(render: Render, values: Doc, gives: bool) -> None:
     docs = render("postgres-ha", values)
     may = [
         rule["resourceNames"] for rule in find(docs, "Role", "demo")["rules"] if rule["verbs"] == ["patch"]
@@ -373,7 +372,7 @@ def test_alerts_see_one_namespace_only(render: Render) -> None:
     }
     docs = render("postgres-ha", values, namespace="stage")
     for rule in find(docs, "PrometheusRule", "demo")["spec"]["groups"][0]["rules"]:
-        metrics = re.findall(r"\b(?:patroni|pg|kubelet)_\w+", rule["expr"])
+        metrics = re.findall(r"\b(?:patroni|pg|kubelet|kube)_\w+", rule["expr"])
         assert rule["expr"].count('namespace="stage"') == len(metrics) > 0, rule["alert"]
         # Equal labels would make one alert of those of two databases.
         assert {"namespace": "stage", "scope": "demo"}.items() <= rule["labels"].items()

@@ -9,8 +9,6 @@ from pgha.desired import Desired, make_desired
 from pgha.reconcile import Reconciler
 from pgha.scram import make_verifier, matches
 
-from tests.app.postgres_server import run_postgres
-
 APP = {"name": "notejam", "secret": {"name": "app", "key": "password"}}
 SECRETS = {"app": {"password": "b25l"}, "reader": {"password": "dHdv"}, "owner": {"password": "dGhyZWU="}}
 READER = {
@@ -36,42 +34,36 @@ def wish(*roles: dict[str, Any], **database: Any) -> Desired:
     return make_desired(wishes, repr(wishes), SECRETS)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    with run_postgres() as found:
-        yield found
-
-
 @pytest.fixture
-def reconcile(server: Any) -> Iterator[Callable[[Desired], list[str]]]:
-    yield lambda desired: Reconciler(server.connect).run(desired)
+def reconcile(postgres: Any) -> Iterator[Callable[[Desired], list[str]]]:
+    yield lambda desired: Reconciler(postgres.connect).run(desired)
     for database in ("notejam", "more"):
-        server.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+        postgres.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
     for role in ("notejam_2", "by_hand", "backup", "reader", "owner", "notejam"):
-        server.execute(f'DROP ROLE IF EXISTS "{role}"')
+        postgres.execute(f'DROP ROLE IF EXISTS "{role}"')
 
 
-def log_in(server: Any, user: str, password: str, database: str = "notejam") -> psycopg.Connection[Any]:
-    url = server.url(database).set(username=user, password=password, drivername="postgresql")
+def log_in(postgres: Any, user: str, password: str, database: str = "notejam") -> psycopg.Connection[Any]:
+    url = postgres.url(database).set(username=user, password=password, drivername="postgresql")
     return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
 
 
-def test_what_is_declared_is_made_once(server: Any, reconcile: Callable[[Desired], list[str]]) -> None:
+def test_what_is_declared_is_made_once(postgres: Any, reconcile: Callable[[Desired], list[str]]) -> None:
     desired = wish(READER, extensions=("plpgsql",))
     changes = reconcile(desired)
     assert "role reader created" in changes
     assert "database notejam created" in changes
     assert "one" not in " ".join(changes)
     assert reconcile(desired) == []
-    with log_in(server, "notejam", "one") as connection:
+    with log_in(postgres, "notejam", "one") as connection:
         connection.execute("CREATE TABLE notes (a int)")
-    with log_in(server, "reader", "two") as connection:
+    with log_in(postgres, "reader", "two") as connection:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("INSERT INTO notes VALUES (1)")
 
 
-def test_a_password_that_changed_is_set(server: Any, reconcile: Callable[[Desired], list[str]]) -> None:
+def test_a_password_that_changed_is_set(postgres: Any, reconcile: Callable[[Desired], list[str]]) -> None:
     reconcile(wish())
     wishes = {
         "version": "1",
@@ -79,16 +71,16 @@ def test_a_password_that_changed_is_set(server: Any, reconcile: Callable[[Desire
         "databases": [{"name": "notejam", "owner": "notejam", "user": "notejam"}],
     }
     assert reconcile(make_desired(wishes, "", {"app": {"password": "dHdv"}})) == ["password of notejam"]
-    log_in(server, "notejam", "two").close()
+    log_in(postgres, "notejam", "two").close()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        log_in(server, "notejam", "one")
+        log_in(postgres, "notejam", "one")
 
 
 def test_a_rotation_leaves_the_old_login_and_its_connections(
-    server: Any, reconcile: Callable[[Desired], list[str]]
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish())
-    held = log_in(server, "notejam", "one")
+    held = log_in(postgres, "notejam", "one")
     second = {"name": "notejam_2", "actsAs": "notejam", "secret": {"name": "reader", "key": "password"}}
     wishes = {
         "version": "2",
@@ -96,33 +88,33 @@ def test_a_rotation_leaves_the_old_login_and_its_connections(
         "databases": [{"name": "notejam", "owner": "notejam", "user": "notejam"}],
     }
     reconcile(make_desired(wishes, "", SECRETS))
-    with log_in(server, "notejam_2", "two") as connection:
+    with log_in(postgres, "notejam_2", "two") as connection:
         connection.execute("CREATE TABLE made_by_the_second (a int)")
     held.execute("ALTER TABLE made_by_the_second ADD b int")
     held.close()
-    log_in(server, "notejam", "one").close()
+    log_in(postgres, "notejam", "one").close()
 
 
 def test_an_owner_takes_over_and_the_user_reads_and_writes(
-    server: Any, reconcile: Callable[[Desired], list[str]]
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish())
-    with log_in(server, "notejam", "one") as connection:
+    with log_in(postgres, "notejam", "one") as connection:
         connection.execute("CREATE TABLE notes (a int)")
     owner = {"name": "owner", "secret": {"name": "owner", "key": "password"}}
     desired = wish(owner, owner="owner")
     assert "owner owns what notejam had in notejam" in reconcile(desired)
-    with log_in(server, "owner", "three") as connection:
+    with log_in(postgres, "owner", "three") as connection:
         connection.execute("ALTER TABLE notes ADD b int")
         connection.execute("CREATE TABLE later (a serial)")
-    with log_in(server, "notejam", "one") as connection:
+    with log_in(postgres, "notejam", "one") as connection:
         connection.execute("INSERT INTO notes VALUES (1, 2)")
         connection.execute("INSERT INTO later DEFAULT VALUES")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DROP TABLE notes")
 
 
-def test_a_user_taken_out_loses_its_login(server: Any, reconcile: Callable[[Desired], list[str]]) -> None:
+def test_a_user_taken_out_loses_its_login(postgres: Any, reconcile: Callable[[Desired], list[str]]) -> None:
     reconcile(wish(READER))
     assert reconcile(wish()) == [
         "reader is no longer declared and may not log in",
@@ -130,31 +122,31 @@ def test_a_user_taken_out_loses_its_login(server: Any, reconcile: Callable[[Desi
         "reader may no longer connect to notejam",
     ]
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
-        log_in(server, "reader", "two")
+        log_in(postgres, "reader", "two")
     assert "reader may log in" in reconcile(wish(READER))
-    log_in(server, "reader", "two").close()
+    log_in(postgres, "reader", "two").close()
 
 
 def test_backups_read_every_database_also_one_made_before(
-    server: Any, reconcile: Callable[[Desired], list[str]]
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish())
-    with log_in(server, "notejam", "one") as connection:
+    with log_in(postgres, "notejam", "one") as connection:
         connection.execute("CREATE TABLE notes (a int)")
     desired = with_more(BACKUP, READER)
     changes = reconcile(desired)
     assert "backup may connect to notejam" in changes
     assert "backup may connect to more" in changes
     assert reconcile(desired) == []
-    with log_in(server, "backup", "two") as connection, connection.transaction():
+    with log_in(postgres, "backup", "two") as connection, connection.transaction():
         # As pg_dump does.
         connection.execute("LOCK TABLE notes IN ACCESS SHARE MODE")
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
-    log_in(server, "backup", "two", "more").close()
+    log_in(postgres, "backup", "two", "more").close()
 
 
 def test_what_a_user_is_no_longer_given_is_taken_away(
-    server: Any, reconcile: Callable[[Desired], list[str]]
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish(READER))
     less = {**READER, "memberOf": [], "databases": []}
@@ -164,33 +156,33 @@ def test_what_a_user_is_no_longer_given_is_taken_away(
     ]
     assert reconcile(wish(less)) == []
     with pytest.raises(psycopg.OperationalError, match='permission denied for database "notejam"'):
-        log_in(server, "reader", "two")
+        log_in(postgres, "reader", "two")
     reconcile(wish(READER))
-    with log_in(server, "reader", "two") as connection:
+    with log_in(postgres, "reader", "two") as connection:
         assert connection.execute("SELECT pg_has_role('pg_read_all_data', 'USAGE')").fetchone() == (True,)
 
 
 def test_a_membership_that_somebody_else_granted_is_taken_away_too(
-    server: Any, reconcile: Callable[[Desired], list[str]]
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish({**READER, "memberOf": []}))
-    server.execute("CREATE ROLE by_hand")
-    server.execute("GRANT notejam TO by_hand WITH ADMIN OPTION")
-    server.execute("SET ROLE by_hand; GRANT notejam TO reader")
+    postgres.execute("CREATE ROLE by_hand")
+    postgres.execute("GRANT notejam TO by_hand WITH ADMIN OPTION")
+    postgres.execute("SET ROLE by_hand; GRANT notejam TO reader")
     assert reconcile(wish({**READER, "memberOf": []})) == ["reader is no longer a member of notejam"]
 
 
 def test_roles_that_the_values_do_not_declare_keep_what_they_have(
-    server: Any, reconcile: Callable[[Desired], list[str]]
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish(BACKUP, READER))
-    server.execute("CREATE ROLE by_hand IN ROLE pg_read_all_data")
-    server.execute("GRANT CONNECT ON DATABASE notejam TO by_hand")
-    server.execute("GRANT pg_monitor TO notejam; GRANT pg_monitor TO backup")
+    postgres.execute("CREATE ROLE by_hand IN ROLE pg_read_all_data")
+    postgres.execute("GRANT CONNECT ON DATABASE notejam TO by_hand")
+    postgres.execute("GRANT pg_monitor TO notejam; GRANT pg_monitor TO backup")
     # What was a user once, and is the owner now, is the chart's own.
     owner = {"name": "reader", "secret": {"name": "reader", "key": "password"}}
     reconcile(wish(BACKUP, owner, owner="reader"))
-    with server.connect() as connection:
+    with postgres.connect() as connection:
         members = connection.execute(
             "SELECT member::regrole::text, roleid::regrole::text FROM pg_auth_members "
             "WHERE member::regrole::text IN ('by_hand', 'notejam', 'backup', 'reader')"
@@ -202,23 +194,23 @@ def test_roles_that_the_values_do_not_declare_keep_what_they_have(
         ("backup", "pg_read_all_data"),
         ("reader", "pg_read_all_data"),
     }
-    assert may_connect(server, "by_hand", "notejam")
-    assert may_connect(server, "notejam", "notejam")
-    assert may_connect(server, "backup", "notejam")
-    assert may_connect(server, "reader", "notejam")
+    assert may_connect(postgres, "by_hand", "notejam")
+    assert may_connect(postgres, "notejam", "notejam")
+    assert may_connect(postgres, "backup", "notejam")
+    assert may_connect(postgres, "reader", "notejam")
 
 
 def test_a_user_that_owns_a_database_goes_on_with_it(
-    server: Any, reconcile: Callable[[Desired], list[str]]
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(with_more(READER))
     reconcile(with_more({**READER, "databases": []}))
-    log_in(server, "reader", "two", "more").close()
-    assert not may_connect(server, "reader", "notejam")
+    log_in(postgres, "reader", "two", "more").close()
+    assert not may_connect(postgres, "reader", "notejam")
 
 
-def may_connect(server: Any, role: str, database: str) -> bool:
-    with server.connect() as connection:
+def may_connect(postgres: Any, role: str, database: str) -> bool:
+    with postgres.connect() as connection:
         query = "SELECT has_database_privilege(%s, %s, 'CONNECT')"
         return bool(connection.execute(query, (role, database)).fetchone()[0])
 
@@ -253,9 +245,9 @@ def test_a_verifier_matches_its_password_only() -> None:
     assert not matches("correct horse", "md5abc")
 
 
-def test_a_verifier_is_the_one_that_postgres_makes(server: Any) -> None:
-    server.execute("CREATE ROLE made_by_postgres PASSWORD 'hunter2'")
+def test_a_verifier_is_the_one_that_postgres_makes(postgres: Any) -> None:
+    postgres.execute("CREATE ROLE made_by_postgres PASSWORD 'hunter2'")
     query = b"SELECT rolpassword FROM pg_authid WHERE rolname = 'made_by_postgres'"
-    with server.connect() as connection:
+    with postgres.connect() as connection:
         (verifier,) = connection.execute(query).fetchone()
     assert matches("hunter2", verifier)

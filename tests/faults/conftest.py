@@ -121,9 +121,13 @@ def nodes(database: Database) -> Nodes:
 def show_why(request: pytest.FixtureRequest) -> Iterator[None]:
     """When a case fails, show what the members say."""
     failed = request.session.testsfailed
+    databases: list[Database] = [
+        request.getfixturevalue(name) for name in ("database", "other") if name in request.fixturenames
+    ]
     yield
-    if request.session.testsfailed > failed and "database" in request.fixturenames:
-        database: Database = request.getfixturevalue("database")
+    if request.session.testsfailed == failed:
+        return
+    for database in databases:
         sys.stderr.write(database.kubectl("get", "pods", "-o", "wide", "--show-labels", check=False))
         for number in range(database.size):
             words = ("logs", f"{database.release}-{number}", "--all-containers", "--tail=40")

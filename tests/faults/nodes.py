@@ -32,6 +32,11 @@ class Nodes:
         """Name the node of a pod."""
         return str(self.database.pod(pod)["spec"]["nodeName"])
 
+    def zone(self, node: str) -> str:
+        """Name the zone of a node; empty where it has none."""
+        words = ("get", "node", node, "-o", r"jsonpath={.metadata.labels.topology\.kubernetes\.io/zone}")
+        return self.database.kubectl(*words)
+
     def control_plane(self) -> str:
         """Name the control plane."""
         return (

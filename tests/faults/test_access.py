@@ -35,10 +35,12 @@ def table(database: Database) -> Iterator[str]:
     database.sql("DROP TABLE to_dump")
 
 
-def test_each_member_is_on_a_node_of_its_own(database: Database, nodes: Nodes) -> None:
+def test_each_member_is_on_a_node_and_in_a_zone_of_its_own(database: Database, nodes: Nodes) -> None:
     database.wait_well()
     found = {pod["metadata"]["name"]: nodes.of(pod["metadata"]["name"]) for pod in database.pods()}
     assert len(set(found.values())) == len(found) == 3, found
+    zones = {nodes.zone(node) for node in found.values()}
+    assert len(zones) == 3, zones
 
 
 def test_the_key_dsn_leads_to_the_primary_over_tls(database: Database) -> None:

@@ -10,13 +10,13 @@ import threading
 import pytest
 from pgha.certificates import make_authority, make_certificate
 
+from tests.faults.certificates import authority_pair, patch_of, short_lived
 from tests.faults.database import ROOT, Database, FaultError, wait_until
-from tests.faults.test_planned import make_short_lived
 from tests.faults.trial import Trial
 
 ALERTS = ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml"
-# Of the kubelet, and of a volume.
-ELSEWHERE = ("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes")
+# Of the kubelet, and of kube-state-metrics.
+ELSEWHERE = ("kubelet_", "kube_cronjob_")
 
 
 def test_a_member_is_copied_anew(database: Database, trial: Trial) -> None:
@@ -140,10 +140,12 @@ def test_what_is_declared_is_there(other: Database, tmp_path_factory: pytest.Tem
     with pytest.raises(FaultError, match="no encryption"):
         connect("more", mode="disable")
 
-    names = re.findall(r"\b((?:pg|patroni|kubelet)_[a-z_]+)(?=\{|\b)", ALERTS.read_text())
+    names = re.findall(r"\b((?:pg|patroni|kubelet|kube)_[a-z_]+)(?=\{|\b)", ALERTS.read_text())
     found = "".join(scrape(other, pod["metadata"]["name"]) for pod in other.pods())
-    wanted = {name for name in names if name not in ELSEWHERE}
+    wanted = {name for name in names if not name.startswith(ELSEWHERE)}
     assert len(wanted) > 6
+    # What no alert is about.
+    wanted |= {"pg_locks_count", "pg_database_size_bytes", "patroni_postgres_timeline", "pg_replication_lag"}
     assert {name for name in wanted if not re.search(rf"^{name}\b", found, re.MULTILINE)} == set()
 
 
@@ -175,15 +177,48 @@ def test_a_certificate_of_another_authority_is_taken_up(other: Database) -> None
 def test_a_rollback_brings_no_old_certificate_back(other: Database) -> None:
     other.apply("install", members=1)
     other.wait_well()
-    other.kubectl(
-        "patch", "secret", "extra-tls", "--type=merge", "-p", make_short_lived(other.secret("extra-ca"))
-    )
-    renewed = other.secret("extra-tls")["tls.crt"]
-    # The manifest of this revision would have the new one, that of the first the old one.
+    authority = authority_pair()
+    renewed = {**short_lived(authority), "ca.crt": authority["ca.crt"]}
+    for name, data in (("extra-ca", authority), ("extra-tls", renewed)):
+        other.kubectl("patch", "secret", name, "--type=merge", "-p", patch_of(data))
+
+    def trusted() -> bool:
+        return other.secret("extra-app")["ca.crt"] == authority["ca.crt"]
+
+    wait_until("the application trusts it", trusted, 180)
+    # The manifest of this revision would have the new ones, that of the first the old ones.
     other.apply("upgrade", "networkPolicy.enabled=false", members=1)
     other.helm("rollback", other.release, "1", "--wait", "--timeout", "5m")
     assert other.kubectl("get", "networkpolicy", "extra", "--output", "name").strip()
-    assert other.secret("extra-tls")["tls.crt"] == renewed
+    assert other.secret("extra-tls") == renewed
+    assert other.secret("extra-ca") == authority
+    # This one is in the manifest, for its password; the keeper mends it.
+    wait_until("the application trusts it again", trusted, 60)
+
+
+def test_passwords_of_a_given_secret_are_rotated(other: Database) -> None:
+    """Another password alone would keep a replica out that connects again."""
+
+    def give(word: str) -> None:
+        names = ("replication-password", "rewind-password", "restapi-password", "backup-password")
+        # The one of Patroni's interface stays.
+        data = {name: "stays" if name.startswith("restapi") else f"{word}-{name}" for name in names}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ours"}, "stringData": data}
+        other.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+
+    setting = "credentials.internal.existingSecret=ours"
+    give("first")
+    other.apply("install", setting, members=2)
+    other.wait_well()
+    assert other.sql("SELECT usename FROM pg_stat_replication") == "replicator"
+    give("second")
+    other.apply("upgrade", setting, "credentials.internal.rotation=1", members=2)
+    other.wait_well()
+    assert other.sql("SELECT usename FROM pg_stat_replication") == "replicator_2"
+    for pod in ("extra-0", "extra-1"):
+        assert (
+            other.inside(pod, 'echo "$PATRONI_REPLICATION_PASSWORD"').strip() == "second-replication-password"
+        )
 
 
 def scrape(database: Database, pod: str) -> str:
@@ -229,6 +264,35 @@ def test_a_class_that_can_is_asked(other: Database) -> None:
         assert other.pod("extra-0")["metadata"]["uid"] == before
     finally:
         other.kubectl("delete", "storageclass", "faults-growing")
+
+
+def test_every_command_of_the_notes_runs(other: Database) -> None:
+    other.apply("install", members=2)
+    other.wait_well()
+    notes = other.helm("get", "notes", other.release)
+    commands = [line.strip() for line in notes.splitlines() if line.startswith("  kubectl ")]
+    names = [command.partition(" -- ")[2].partition("#")[0].strip() for command in commands]
+    helpers = ["pgha list", "pgha switchover", "pgha reinit extra-1", "pgha pause", "pgha resume"]
+    assert names == ["", *helpers, "psql postgres", ""]
+    for command in commands:
+        other.wait_well()
+        if "pgha reinit" in command and other.primary() == "extra-1":
+            other.pgha("switchover", "extra-0")
+            other.wait_well()
+        if " delete " in command:
+            # What an uninstall keeps.
+            other.helm("uninstall", other.release, "--wait")
+        script = command.replace("kubectl", f"kubectl --context {other.context}", 1)
+        script = script.replace("--stdin --tty ", "--stdin ")
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", script],
+            input="SELECT 'from the prompt';", capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        if "psql" in command:
+            assert "from the prompt" in done.stdout
+    words = ("get", "pvc,secret,configmap", "--selector", "app.kubernetes.io/instance=extra", "-o", "name")
+    assert other.kubectl(*words) == ""
 
 
 def commands_of_runbooks() -> list[str]:

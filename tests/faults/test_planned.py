@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.certificates import patch_of, short_lived
 from tests.faults.database import Database, wait_until
 from tests.faults.images import push_upon
 from tests.faults.nodes import Nodes
@@ -157,9 +158,8 @@ def test_a_new_certificate(database: Database, trial: Trial) -> None:
         database.kubectl("create", "job", "renew-now", "--from=cronjob/db-certificates", "--dry-run=none")
         database.kubectl("wait", "job/renew-now", "--for=condition=Complete", "--timeout=60s")
 
-    authority = database.secret("db-ca")
-    other = make_short_lived(authority)
-    database.kubectl("patch", "secret", "db-tls", "--type=merge", "-p", other)
+    due = short_lived(database.secret("db-ca"))
+    database.kubectl("patch", "secret", "db-tls", "--type=merge", "-p", patch_of(due))
     starts = database.starts()
     report = trial.play("certificate replaced", renew)
     assert_nothing_lost(report)
@@ -172,18 +172,6 @@ def test_a_new_certificate(database: Database, trial: Trial) -> None:
         name = pod["metadata"]["name"]
         wait_until(f"{name} shows it", lambda name=name: database.inside(name, shown).strip() == wanted, 180)
     assert database.starts() == starts
-
-
-def make_short_lived(authority: dict[str, str]) -> str:
-    """Return a patch of the Secret: a certificate that ends in a day, which is due at once."""
-    import base64
-    import json
-
-    from pgha.certificates import Pair, make_certificate
-
-    made = make_certificate(Pair(authority["ca.crt"], authority["ca.key"]), ["db-primary"], 1)
-    data = {"tls.crt": made.certificate, "tls.key": made.key}
-    return json.dumps({"data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}})
 
 
 def test_passwords_are_rotated(database: Database, trial: Trial) -> None:

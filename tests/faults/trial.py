@@ -12,7 +12,6 @@ from tests.faults.ledger import MODES, Report, Row, make_report, parse_ledger
 from tests.faults.record import VERSIONS, Record, read_versions
 
 WRITER = Path(__file__).with_name("writer.py")
-POD = "writer"
 STEADY_ROWS = 30
 CALM_SECONDS = 2.0
 
@@ -24,23 +23,24 @@ class Trial:
         """Take the database, which may be installed later, and where the reports go."""
         self.database = database
         self.record = Record() if record is None else record
+        self.pod = f"{database.release}-writer"
         self._number = 0
 
     def start(self) -> None:
         """Make the pod, on the control plane, which no case stops."""
         kubectl = self.database.kubectl
         # Writers of a run that was broken off would go on in it.
-        kubectl("delete", "pod", POD, "--ignore-not-found", "--grace-period=1")
+        kubectl("delete", "pod", self.pod, "--ignore-not-found", "--grace-period=1")
         text = WRITER.read_text(encoding="utf-8")
         config = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": POD},
+            "metadata": {"name": self.pod},
             "data": {"writer.py": text},
         }
         kubectl("apply", "-f", "-", stdin=json.dumps(config))
-        kubectl("apply", "-f", "-", stdin=json.dumps(make_pod(self.database)))
-        kubectl("wait", "pod", POD, "--for=condition=Ready", "--timeout=120s")
+        kubectl("apply", "-f", "-", stdin=json.dumps(make_pod(self.pod, self.database)))
+        kubectl("wait", "pod", self.pod, "--for=condition=Ready", "--timeout=120s")
         self.record.about |= read_versions(self._inside(VERSIONS))
 
     def restart(self) -> None:
@@ -105,7 +105,7 @@ class Trial:
         wait_until(f"rows after the fault (log: {name})", look, 240)
 
     def _inside(self, script: str) -> str:
-        return self.database.kubectl("exec", POD, "--", "sh", "-c", script)
+        return self.database.kubectl("exec", self.pod, "--", "sh", "-c", script)
 
     def _present(self, name: str) -> dict[str, set[int]]:
         text = self.database.sql(f"SELECT mode, seq FROM ledger WHERE run = '{name}'")  # noqa: S608 - ours
@@ -118,8 +118,11 @@ class Trial:
         return found
 
 
-def make_pod(database: Database) -> dict[str, object]:
-    """Return the writers' pod: the database's own image has Python and a driver."""
+def make_pod(name: str, database: Database) -> dict[str, object]:
+    """Return the writers' pod, with a ConfigMap of the same name.
+
+    The database's own image has Python and a driver.
+    """
 
     def from_secret(variable: str, key: str) -> dict[str, object]:
         reference = {"name": f"{database.release}-app", "key": key}
@@ -154,7 +157,7 @@ def make_pod(database: Database) -> dict[str, object]:
             "runAsUser": 999,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumes": [{"name": "script", "configMap": {"name": POD}}, {"name": "tmp", "emptyDir": {}}],
+        "volumes": [{"name": "script", "configMap": {"name": name}}, {"name": "tmp", "emptyDir": {}}],
     }
     labels = {"app.kubernetes.io/name": "writer"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "labels": labels}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}

@@ -4,11 +4,6 @@
 {{- ternary (printf "%s_2" $name) $name (eq (mod (int (index . 1)) 2) 1) -}}
 {{- end -}}
 
-{{/* Whether the keeper brings the authority into the application's Secret; the CronJob does where it makes it. */}}
-{{- define "postgres-ha.givesAuthority" -}}
-{{- if and (ne .Values.tls.mode "generated") (not .Values.credentials.app.existingSecret) -}}true{{- end -}}
-{{- end -}}
-
 {{/* Roles, databases and extensions, which the primary's keeper makes so. */}}
 {{- define "postgres-ha.desired" -}}
 {{- $fullname := include "postgres-ha.fullname" . -}}
@@ -51,7 +46,7 @@
     "pg_catalog.pg_create_restore_point(text)")
 -}}
 {{- $wishes := dict "roles" $roles "databases" $databases "functions" $functions "hba" .Values.postgresql.hba -}}
-{{- if include "postgres-ha.givesAuthority" . -}}
+{{- if not .Values.credentials.app.existingSecret -}}
 {{- $_ := set $wishes "trust" $app -}}
 {{- end -}}
 {{- $_ := set $wishes "version" (toJson $wishes | sha256sum | trunc 16) -}}

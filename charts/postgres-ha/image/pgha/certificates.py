@@ -2,7 +2,7 @@
 
 The authority is renewed a year before its end. For a day both the old and the new one are trusted while the
 members still show a certificate of the old one; the next run gives them one of the new authority. Members
-take new files up by themselves; the application's Secret gets the authorities, too.
+take new files up by themselves, and bring the authorities into the application's Secret.
 
 Exit code 0: all is well. 1: something is in the way, the Job and the next run try again.
 """
@@ -113,7 +113,7 @@ class Renewal:
     def __init__(self, api: Api, name: str, hosts: list[str], days: int, now: datetime) -> None:
         self._api, self._name, self._hosts, self._days, self._now = api, name, hosts, days, now
 
-    def run(self, app_secret: str = "") -> str:
+    def run(self) -> str:
         """Renew what is due; return what was done."""
         authority = self._read(f"{self._name}-ca", "ca.crt", "ca.key")
         current = self._read(f"{self._name}-tls", "tls.crt", "tls.key")
@@ -137,8 +137,6 @@ class Renewal:
         ]
         text = "".join(trusted)
         changed = {"ca.crt": text} if text != "".join(bundle) else {}
-        if changed and app_secret:
-            self._write(app_secret, changed)
         if made:
             changed |= {"tls.crt": made.certificate, "tls.key": made.key}
         if changed:
@@ -174,15 +172,16 @@ class Renewal:
 def main() -> int:
     """Run once."""
     env = os.environ
-    name, hosts, days = env["FULLNAME"], env["TLS_HOSTS"].split(), int(env["TLS_DAYS"])
+    name, job = env["FULLNAME"], env["CRONJOB"]
+    hosts, days = env["TLS_HOSTS"].split(), int(env["TLS_DAYS"])
     try:
         renewal = Renewal(Api.in_cluster(), name, hosts, days, datetime.now(UTC))
-        done = renewal.run(env.get("APP_CREDENTIALS", ""))
+        done = renewal.run()
     # ValueError: a certificate, or an answer, that nobody can read.
     except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(
             f"error: the certificates of {name} were not renewed: {tell(error)}; "
-            f"once that is mended: kubectl create job --from=cronjob/{name}-certificates {name}-renew\n"
+            f"once that is mended: kubectl create job --from=cronjob/{job} {job}-now\n"
         )
         return 1
     sys.stdout.write(done + "\n")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pgha.patroni import Member, Patroni
-from pgha.pre_stop import choose_candidate
+from pgha.steps import best_replica
 
 HEADINGS = ("MEMBER", "ROLE", "STATE", "TIMELINE", "LAG", "NOTE")
 WAIT = 60.0
@@ -58,8 +58,8 @@ def switchover(patroni: Patroni, arguments: argparse.Namespace) -> None:
     leader = next((member.name for member in members if member.is_leader), None)
     if leader is None:
         raise CommandError("no member leads, so there is nothing to hand over; look: pgha list")
-    target = find(members, arguments.to).name if arguments.to else choose_candidate(leader, members)
-    if target is None:
+    target = find(members, arguments.to).name if arguments.to else best_replica(members, {leader})
+    if not target:
         raise CommandError(f"no replica follows {leader} closely enough; look: pgha list")
     sys.stdout.write(patroni.switchover(leader, target) + "\n")
     show(patroni, arguments)

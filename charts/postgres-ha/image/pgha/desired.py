@@ -22,6 +22,11 @@ class Role:
     connection_limit: int = -1
     databases: tuple[str, ...] = ()
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every role that it is to be a member of, each once."""
+        return tuple(dict.fromkeys((*self.member_of, *([self.acts_as] if self.acts_as else []))))
+
 
 @dataclass(frozen=True)
 class Database:
@@ -42,8 +47,10 @@ class Desired:
     roles: tuple[Role, ...] = ()
     databases: tuple[Database, ...] = ()
     functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    # The Secret that is to have the authority of the certificates; empty where others see to it.
+    # The Secret that is to have the authority of the certificates, and what it has now, in base64. Empty
+    # where the Secret is not the chart's.
     trust: str = ""
+    trusted: str = ""
     # Lines that pg_hba.conf is to have.
     hba: tuple[str, ...] = ()
 
@@ -85,6 +92,7 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
         Database(item["name"], item["owner"], item["user"], tuple(item.get("extensions", ())))
         for item in wishes["databases"]
     )
+    trust = wishes.get("trust", "")
     functions = {role: tuple(names) for role, names in wishes.get("functions", {}).items()}
     return Desired(
         digest=hashed.hexdigest(),
@@ -92,6 +100,7 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
         roles=tuple(roles),
         databases=databases,
         functions=functions,
-        trust=wishes.get("trust", ""),
+        trust=trust,
+        trusted=secrets.get(trust, {}).get("ca.crt", ""),
         hba=tuple(wishes.get("hba") or ()),
     )

@@ -3,7 +3,7 @@
 - A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
 - A new primary takes the label of the primary's Service while it is promoted; a replica has that of theirs.
 - On the primary: roles, databases and extensions are made as declared, the application gets the authority of
-  certificates that the chart did not make, and writes stop while a volume is nearly full.
+  the certificates, and writes stop while a volume is nearly full.
 
 What it did, and what is wrong, is in the annotation postgres-ha/keeper of the pod, and in the log.
 """
@@ -19,14 +19,14 @@ from typing import Any
 
 import psycopg
 
-from pgha.desired import fetch_desired
+from pgha.desired import Desired, fetch_desired
 from pgha.guard import Guard
 from pgha.kube import Api
 from pgha.label import Mover, holder
-from pgha.patroni import TLS, Patroni, tls_context
+from pgha.patroni import TLS, Patroni, fingerprint, tls_context
 from pgha.reconcile import Reconciler, connect_locally
 from pgha.roles import are_ready
-from pgha.trust import Trust
+from pgha.trust import give_authority
 
 ANNOTATION = "postgres-ha/keeper"
 PERIOD = 5.0
@@ -55,7 +55,7 @@ class Keeper:
         # Of the declarations that are carried out; roles are before the rest.
         self._version, self._roles = "", ""
         self._guard = Guard(patroni, log)
-        self._trust, self._trusting = Trust(api, TLS), ""
+        self._certificates = ""
         self._is_leading = False
         self._low = ""
         self._replica_until = 0.0
@@ -98,14 +98,15 @@ class Keeper:
 
     def round(self) -> None:
         """Look at everything once; one trouble keeps no other thing from being looked at."""
-        # Patroni takes new ones up by itself, see pgha.start_patroni; files that are no good are told here.
-        self._attempt("certificates", tls_context)
+        self._attempt("certificates", self._look_at_certificates)
         self._is_leading = bool(self._attempt("postgres", self._is_primary))
         self._attempt("label", self._look_at_label)
         self._attempt("disk", self._look_at_disk)
         if self._is_leading:
-            self._attempt("roles", self._reconcile)
-            self._attempt("authority", self._give_authority)
+            desired = self._attempt("declared", lambda: fetch_desired(self._api, self._scope))
+            if isinstance(desired, Desired):
+                self._attempt("roles", lambda: self._reconcile(desired))
+                self._attempt("authority", lambda: self._give_authority(desired))
         self._attempt("report", self._report)
 
     def _attempt(self, name: str, work: Callable[[], object]) -> object:
@@ -120,6 +121,13 @@ class Keeper:
         if self._said.pop(name, None):
             log(f"{name}: well again")
         return result
+
+    def _look_at_certificates(self) -> None:
+        """Tell of new files that are no good; Patroni takes up good ones itself, see pgha.start_patroni."""
+        found = fingerprint()
+        if found != self._certificates:
+            tls_context()
+            self._certificates = found
 
     def _is_primary(self) -> bool:
         if self._connection is None:
@@ -148,9 +156,7 @@ class Keeper:
     def _look_at_disk(self) -> None:
         self._low = self._guard.look(self._connection, primary=self._is_leading)
 
-    def _reconcile(self) -> None:
-        desired = fetch_desired(self._api, self._scope)
-        self._trusting = desired.trust
+    def _reconcile(self, desired: Desired) -> None:
         if desired.digest == self._applied:
             return
         reconciler = Reconciler()
@@ -166,9 +172,10 @@ class Keeper:
         reconciler.check(desired)
         self._applied, self._version, self._roles = desired.digest, desired.version, desired.version
 
-    def _give_authority(self) -> None:
-        if self._trusting and self._trust.give(self._trusting):
-            log(f"gave the authority of the certificates to the Secret {self._trusting}")
+    def _give_authority(self, desired: Desired) -> None:
+        secret = desired.trust
+        if secret and give_authority(self._api, secret, desired.trusted, TLS / "ca.crt"):
+            log(f"gave the authority of the certificates to the Secret {secret}")
 
     def _report(self) -> None:
         problems = [text for name, text in sorted(self._said.items()) if name != "report"]

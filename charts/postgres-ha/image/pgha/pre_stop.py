@@ -17,12 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pgha.patroni import SWITCHOVER_TIMEOUT, Member, Patroni, PatroniError
+from pgha.steps import best_replica
 
 # How long the former leader may take to come back as a replica; it does in a few seconds, or not at all.
 REJOIN_TIMEOUT = 20.0
 PAUSE = 0.5
-# Bytes: Patroni tells how far behind a member was some seconds ago, and it makes that up while we checkpoint.
-SAME_LAG = 16 * 2**20
 
 
 class Deadline:
@@ -35,18 +34,6 @@ class Deadline:
     def left(self) -> float:
         """Seconds left, never negative."""
         return max(0.0, self._end - time.monotonic())
-
-
-def choose_candidate(me: str, members: Sequence[Member]) -> str | None:
-    """Pick the member that takes over, one that is behind least, or None if none streams from us."""
-    streaming = [member for member in members if member.name != me and member.is_streaming]
-    # With synchronous replication only a synchronous standby may be promoted.
-    synchronous = [member for member in streaming if member.is_synchronous]
-    # Of those about equally near the first: a scale-down takes the last away, perhaps several at once.
-    ordered = sorted(
-        synchronous or streaming, key=lambda member: ((member.lag or 0) // SAME_LAG, member.ordinal)
-    )
-    return ordered[0].name if ordered else None
 
 
 def log(text: str) -> None:
@@ -100,7 +87,7 @@ def hand_over(env: Mapping[str, str], patroni: Patroni, deadline: Deadline) -> s
             # When the whole cluster is taken down, the others leave while we wait for them.
             if are_alone(me, members):
                 return alone
-            candidate = choose_candidate(me, members)
+            candidate = best_replica(members, {me})
             if candidate:
                 last = patroni.switchover(me, candidate, min(SWITCHOVER_TIMEOUT, deadline.left))
                 rejoined = wait_for_rejoin(me, patroni, Deadline(min(REJOIN_TIMEOUT, deadline.left)))

@@ -129,7 +129,7 @@ class Reconciler:
             )
 
     def _membership(self, cursor: Any, role: Role) -> None:
-        for group in dict.fromkeys((*role.member_of, *([role.acts_as] if role.acts_as else []))):
+        for group in role.groups:
             known = _one(
                 cursor,
                 "SELECT 1 FROM pg_auth_members WHERE roleid = to_regrole(quote_ident(%s)) "
@@ -172,7 +172,7 @@ class Reconciler:
             (role.name,),
         )
         for group, grantor in cursor.fetchall():
-            if group not in role.member_of:
+            if group not in role.groups:
                 what = f"{role.name} is no longer a member of {group}"
                 # REVOKE takes away only what the one who is named granted.
                 statement = "REVOKE {group} FROM {role} GRANTED BY {grantor}"

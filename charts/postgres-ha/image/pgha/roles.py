@@ -23,9 +23,8 @@ def are_ready(connection: Any, roles: Sequence[Role]) -> bool:
 
 
 def _is_ready(role: Role, may_replicate: bool, verifier: str | None, groups: list[str]) -> bool:
-    wanted = {*role.member_of, *([role.acts_as] if role.acts_as else [])}
     return (
-        wanted <= set(groups)
+        set(role.groups) <= set(groups)
         and (may_replicate or not role.is_replication)
         and (role.password is None or matches(role.password, verifier))
     )

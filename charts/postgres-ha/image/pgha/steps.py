@@ -11,6 +11,7 @@ from enum import Enum
 
 from pgha.patroni import Member
 
+# Bytes of the log that a replica may be behind and still counts as near. What Patroni tells is seconds old.
 BYTES_BEHIND = 16 * 1024 * 1024
 
 
@@ -87,6 +88,16 @@ class Facts:
         return member.is_leader or (member.is_streaming and (member.lag or 0) <= BYTES_BEHIND)
 
 
+def best_replica(members: Sequence[Member], but: AbstractSet[str] = frozenset()) -> str:
+    """Name the replica that takes over, of those that are behind least; empty if none but `but` streams."""
+    streaming = [member for member in members if member.is_streaming and member.name not in but]
+    # With synchronous replication only a synchronous standby may be promoted.
+    fit = [member for member in streaming if member.is_synchronous] or streaming
+    # Of those about equally near the first: a scale-down takes the last away, perhaps several at once.
+    ordered = sorted(fit, key=lambda member: ((member.lag or 0) // BYTES_BEHIND, member.ordinal))
+    return ordered[0].name if ordered else ""
+
+
 def next_step(facts: Facts) -> Step:
     """Choose the step; nothing is remembered but `restarted`."""
     leader = facts.leader
@@ -140,11 +151,10 @@ def _move(facts: Facts, leader: Member, reason: str) -> Step:
 
 
 def _switch(facts: Facts, leader: Member, reason: str, skip: AbstractSet[str]) -> Step:
-    fit = [member for member in facts.members if member.is_streaming and member.name not in skip]
-    if not fit:
+    best = best_replica(facts.members, skip)
+    if not best:
         return Step(Action.WAIT, "no replica is fit to take over")
-    best = min(fit, key=lambda member: (member.lag or 0, member.ordinal))
-    return Step(Action.SWITCH_OVER, reason, leader.name, best.name)
+    return Step(Action.SWITCH_OVER, reason, leader.name, best)
 
 
 def _restart(facts: Facts, leader: Member) -> Step:

@@ -1,6 +1,7 @@
-"""Gives the application the authority of certificates that the chart did not make.
+"""Gives the application the authority of the certificates that the members show.
 
-cert-manager has none yet when the release is installed, and a given Secret may change between two upgrades.
+It changes without an upgrade: the CronJob renews it, cert-manager has none yet when the release is installed,
+and a given Secret is somebody else's. And `helm rollback` brings back what the Secret had at that revision.
 """
 
 import base64
@@ -9,26 +10,15 @@ from pathlib import Path
 from pgha.kube import Api
 
 
-class Trust:
-    """What was given last."""
+def give_authority(api: Api, secret: str, found: str, file: Path) -> bool:
+    """Make `ca.crt` of a Secret what the file has; say whether what was `found` there (base64) was another.
 
-    def __init__(self, api: Api, folder: Path) -> None:
-        self._api, self._file = api, folder / "ca.crt"
-        self._given = ("", "")
-
-    def give(self, secret: str) -> bool:
-        """Make `ca.crt` of a Secret that of the members; say whether it was another.
-
-        Raises OSError where the API or the Secret is not there.
-        """
-        if not self._file.exists():
-            return False
-        text = base64.b64encode(self._file.read_bytes()).decode()
-        if (secret, text) == self._given:
-            return False
-        data = self._api.call("GET", f"/secrets/{secret}").get("data", {})
-        is_other = data.get("ca.crt") != text
-        if is_other:
-            self._api.call("PATCH", f"/secrets/{secret}", {"data": {"ca.crt": text}})
-        self._given = (secret, text)
-        return is_other
+    Raises OSError where the API or the Secret is not there.
+    """
+    if not file.exists():
+        return False
+    text = base64.b64encode(file.read_bytes()).decode()
+    if text == found:
+        return False
+    api.call("PATCH", f"/secrets/{secret}", {"data": {"ca.crt": text}})
+    return True

@@ -12,14 +12,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from notejam.patience import Patience
 
 # What libpq is told, unless the address itself says otherwise: give up on a server that does not answer,
-# notice one that has gone (a failed primary sends no goodbye), and never take a replica for the primary.
+# notice one that has gone (a failed primary sends no goodbye), and never take a replica for the primary. Not
+# `read-write`: a primary that refuses writes while its volume is full still answers reads.
 POSTGRES_DEFAULTS = {
     "connect_timeout": "3",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "6000",
-    "target_session_attrs": "read-write",
+    "target_session_attrs": "primary",
     "application_name": "notejam",
 }
 # Of several addresses any replica will do, and none is asked before the others.

@@ -135,14 +135,6 @@ def test_a_server_that_became_a_replica(pg_visitor: Visitor) -> None:
     assert (page.status, page.response.headers.get("Retry-After")) == (503, "5")
 
 
-def test_a_replica_is_not_taken_for_the_primary(
-    make_app: MakeApp, postgres: PostgresServer, postgres_database: URL
-) -> None:
-    postgres.execute(f'ALTER DATABASE "{postgres_database.database}" SET default_transaction_read_only = on')
-
-    assert make_app(postgres_database).test_client().get("/readyz").status_code == 503
-
-
 @pytest.mark.parametrize(
     ("error", "away"),
     [

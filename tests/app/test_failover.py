@@ -143,6 +143,27 @@ def test_a_page_is_made_anew_once_when_its_connection_breaks(
         assert (page.status, page.response.headers["Retry-After"]) == (503, "5")
 
 
+def test_a_replica_is_not_taken_for_the_primary(make_app: MakeApp, pair: PostgresPair) -> None:
+    pair.wait_for_replica()
+    client = make_app(pair.replica.url(DATABASE)).test_client()
+    assert client.get("/readyz").json["checks"]["database"] == "unreachable"
+    pair.lose_primary()
+    pair.promote()
+    assert client.get("/readyz").json["checks"]["database"] == "ok"
+
+
+def test_a_primary_that_refuses_writes_is_read_from(
+    ann_reading: Visitor, store: Store, postgres: PostgresServer
+) -> None:
+    """As one does whose volume is full."""
+    database = store.engine.url.database
+    postgres.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = on')
+    end_sessions(postgres, store.engine.url)
+    assert ann_reading.get("/").status == 200
+    assert ann_reading.post("/pads/create/", {"name": "Work"}).status == 503
+    assert ann_reading.get("/").status == 200
+
+
 def test_a_query_that_takes_too_long_is_not_asked_again(ann_reading: Visitor) -> None:
     asked = []
 

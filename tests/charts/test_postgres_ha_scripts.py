@@ -83,6 +83,50 @@ LEADER = member("db-1", "leader", "running")
 SWITCHED = [member("db-1"), member("db-0", "leader", "running")]
 
 
+class TestSwitchoverByHand:
+    @pytest.fixture
+    def run(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+        cli = load("cli")
+        monkeypatch.setattr(load("patroni"), "PORT", server.server_address[1])
+        monkeypatch.setattr(cli, "AGAIN_SECONDS", 0.01)
+        for name, value in ENV.items():
+            monkeypatch.setenv(name, value)
+        server.routes |= {
+            "GET /cluster": (200, {"members": [LEADER, member("db-0")]}),
+            "GET /config": (200, {}),
+        }
+        return lambda: int(cli.main(["switchover"]))
+
+    def test_it_is_tried_again(
+        self, run: Callable[[], int], server: Server, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        attempts = iter([(503, "Switchover failed"), (200, "Successfully switched over")])
+        server.routes["POST /switchover"] = lambda: next(attempts)
+        assert run() == 0
+        said = capsys.readouterr().out
+        assert "503 Switchover failed; trying again\nSuccessfully switched over\n" in said
+
+    def test_what_does_not_move_is_said_in_the_end(
+        self, run: Callable[[], int], server: Server, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        server.routes["POST /switchover"] = (503, "Switchover failed")
+        assert run() == 1
+        assert len(server.bodies("POST /switchover")) == 3
+        assert "db-1 still leads; why: kubectl logs db-1" in capsys.readouterr().err
+
+    def test_what_moved_all_the_same_is_not_tried_again(
+        self, run: Callable[[], int], server: Server, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        clusters = iter([[LEADER, member("db-0")]])
+        server.routes |= {
+            "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
+            "POST /switchover": (503, "Switchover failed"),
+        }
+        assert run() == 0
+        assert len(server.bodies("POST /switchover")) == 1
+        assert "db-1 does not lead any more" in capsys.readouterr().out
+
+
 class TestPreStop:
     @pytest.fixture
     def script(

@@ -6,12 +6,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from pgha.patroni import Member, Patroni
+from pgha.patroni import Member, Patroni, PatroniError
 from pgha.steps import best_replica
 
 HEADINGS = ("MEMBER", "ROLE", "STATE", "TIMELINE", "LAG", "NOTE")
 WAIT = 60.0
 PAUSE = 0.2
+# A replica that answers late, or has just come back, is no candidate; a moment later it is.
+ATTEMPTS = 3
+AGAIN_SECONDS = 2.0
 
 
 def table(members: Sequence[Member]) -> str:
@@ -61,8 +64,23 @@ def switchover(patroni: Patroni, arguments: argparse.Namespace) -> None:
     target = find(members, arguments.to).name if arguments.to else best_replica(members, {leader})
     if not target:
         raise CommandError(f"no replica follows {leader} closely enough; look: pgha list")
-    sys.stdout.write(patroni.switchover(leader, target) + "\n")
+    sys.stdout.write(_move(patroni, leader, target) + "\n")
     show(patroni, arguments)
+
+
+def _move(patroni: Patroni, leader: str, target: str) -> str:
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return patroni.switchover(leader, target)
+        except PatroniError as error:
+            # It may have moved all the same.
+            if not any(member.is_leader and member.name == leader for member in patroni.members()):
+                return f"{leader} does not lead any more"
+            if not left:
+                raise CommandError(f"{error}\n{leader} still leads; why: kubectl logs {leader}") from error
+            sys.stdout.write(f"{error}; trying again\n")
+            time.sleep(AGAIN_SECONDS)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def reinit(patroni: Patroni, arguments: argparse.Namespace) -> None:

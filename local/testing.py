@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # One cluster serves them all.
 MOST_WORKERS = 4
+# Those that test the cluster wait more than they compute.
+MORE_WORKERS = 1
 PHASES: Mapping[str, tuple[str, ...]] = {
     "static": (),
     "unit": ("unit", "flow"),
@@ -124,8 +126,8 @@ def _workers() -> list[str]:
 
     Those that take longest begin first, see tests/conftest.py.
     """
-    count = min(os.cpu_count() or 1, MOST_WORKERS)
-    return ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder"] if count > 1 else []
+    count = min((os.cpu_count() or 1) + MORE_WORKERS, MOST_WORKERS)
+    return ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def _pytest(shop: Workshop, words: Sequence[str], notes: Sequence[str], more: Mapping[str, str]) -> int:

@@ -288,7 +288,7 @@ def test_an_install_makes_certificates_before_anything_else(release: Callable[[]
         # An older revision has them in its manifest, and an upgrade of that must not take them away.
         assert annotations["helm.sh/resource-policy"] == "keep"
     assert is_issued_by(made["demo-tls"]["data"]["tls.crt"], made["demo-ca"]["data"]["ca.crt"])
-    assert made["demo-app"]["data"]["ca.crt"] == made["demo-ca"]["data"]["ca.crt"]
+    assert made["demo-tls"]["data"]["ca.crt"] == made["demo-ca"]["data"]["ca.crt"]
 
 
 def test_certificates_that_are_there_are_left_alone(
@@ -301,7 +301,6 @@ def test_certificates_that_are_there_are_left_alone(
     }
     made = release()
     assert set(made) == {"demo-app", "demo-internal"}
-    assert made["demo-app"]["data"]["ca.crt"] == authority.certificate
 
 
 def test_a_certificate_that_is_gone_comes_from_the_same_authority(
@@ -311,7 +310,7 @@ def test_a_certificate_that_is_gone_comes_from_the_same_authority(
     made = release()
     assert "demo-ca" not in made
     assert is_issued_by(made["demo-tls"]["data"]["tls.crt"], authority.certificate)
-    assert made["demo-app"]["data"]["ca.crt"] == authority.certificate
+    assert made["demo-tls"]["data"]["ca.crt"] == authority.certificate
 
 
 def test_an_authority_that_is_gone_leaves_the_certificate_for_the_cron_job(
@@ -324,4 +323,3 @@ def test_an_authority_that_is_gone_leaves_the_certificate_for_the_cron_job(
     made = release()
     assert "demo-tls" not in made
     assert not is_issued_by(leaf.certificate, made["demo-ca"]["data"]["ca.crt"])
-    assert made["demo-app"]["data"]["ca.crt"] == authority.certificate

@@ -4,13 +4,14 @@ import argparse
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from pgha import cli, disk, rollout, start_patroni
 from pgha.patroni import Member, parse_members
-from pgha.steps import Action, HopelessError, Step
+from pgha.steps import Action, Facts, HopelessError, Step
 
 MEBIBYTE = disk.MEBIBYTE
 LEADER = {"name": "db-0", "role": "leader", "state": "running", "timeline": 3, "host": "10.0.0.1"}
@@ -83,6 +84,19 @@ class TestPods:
         monkeypatch.setattr(rollout, "PATIENCE", -1.0)
         with pytest.raises(HopelessError, match=r"no such image(.|\n)*helm rollback demo"):
             run._check_trouble()  # noqa: SLF001
+
+    def test_who_does_not_follow_for_a_while_is_stuck(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = make_rollout(None)
+        run._pods = [rollout.read_pod(pod(), "new")]  # noqa: SLF001
+        name = run._pods[0].name  # noqa: SLF001
+        here = Member(name, "replica", "streaming", "10.0.0.1", 1, 10**12, pending_restart=False)
+        lost = Facts(1, run._pods, [replace(here, state="running")])  # noqa: SLF001
+        assert run._stuck(lost) == frozenset()  # noqa: SLF001
+        monkeypatch.setattr(rollout, "PATIENCE", -1.0)
+        assert run._stuck(lost) == {name}  # noqa: SLF001
+        assert run._stuck(replace(lost, members=[])) == {name}  # noqa: SLF001
+        # One that is far behind still follows.
+        assert run._stuck(replace(lost, members=[here])) == frozenset()  # noqa: SLF001
 
 
 class TestDisk:

@@ -127,6 +127,23 @@ def test_a_broken_replica_of_the_old_kind_goes_first() -> None:
     assert next_step(broken).member == "db-1"
 
 
+def test_a_replica_of_the_old_kind_that_does_not_follow_for_long_is_replaced() -> None:
+    """Its password may have been changed, or what the upgrade mends is what keeps it out."""
+    facts = make_facts(leader=1, updated=frozenset({1, 2}))
+    members = [replace(make_member(0), state="running"), *facts.members[1:]]
+    away = replace(facts, members=members)
+    assert next_step(away) == Step(Action.WAIT, "db-0 does not follow db-1 yet")
+    stuck = replace(away, stuck=frozenset({"db-0"}))
+    assert next_step(stuck) == Step(Action.REPLACE, "it is of the old kind, and does not follow db-1", "db-0")
+    # One at a time; and what is new already is not helped by being made anew.
+    both = replace(stuck, members=[*members[:2], replace(make_member(2), state="running")])
+    assert next_step(both).action is Action.WAIT
+    new = replace(stuck, pods=[make_pod(n, updated=True) for n in range(3)])
+    assert next_step(new).action is Action.WAIT
+    leaderless = replace(stuck, members=[replace(item, role="replica") for item in members])
+    assert next_step(leaderless) == Step(Action.WAIT, "no member leads")
+
+
 def test_nothing_is_touched_before_commits_count_on_every_replica() -> None:
     """Else they would stand until the member that was touched is back."""
     members = [make_member(0, "leader"), make_member(1, "replica"), make_member(2)]

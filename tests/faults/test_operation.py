@@ -12,6 +12,7 @@ from pgha.certificates import make_authority, make_certificate
 
 from tests.faults.certificates import authority_pair, patch_of, short_lived
 from tests.faults.database import ROOT, Database, FaultError, wait_until
+from tests.faults.test_access import ask
 from tests.faults.trial import Trial
 
 ALERTS = ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml"
@@ -145,7 +146,12 @@ def test_what_is_declared_is_there(other: Database, tmp_path_factory: pytest.Tem
     wanted = {name for name in names if not name.startswith(ELSEWHERE)}
     assert len(wanted) > 6
     # What no alert is about.
-    wanted |= {"pg_locks_count", "pg_database_size_bytes", "patroni_postgres_timeline", "pg_replication_lag"}
+    wanted |= {
+        "pg_locks_count",
+        "pg_database_size_bytes",
+        "patroni_postgres_timeline",
+        "pg_replication_lag_seconds",
+    }
     assert {name for name in wanted if not re.search(rf"^{name}\b", found, re.MULTILINE)} == set()
 
 
@@ -192,8 +198,28 @@ def test_a_rollback_brings_no_old_certificate_back(other: Database) -> None:
     assert other.kubectl("get", "networkpolicy", "extra", "--output", "name").strip()
     assert other.secret("extra-tls") == renewed
     assert other.secret("extra-ca") == authority
-    # This one is in the manifest, for its password; the keeper mends it.
-    wait_until("the application trusts it again", trusted, 60)
+    assert trusted()
+
+
+def test_a_password_that_was_changed_by_hand_comes_back_with_a_rollback(other: Database) -> None:
+    other.apply("install", members=1)
+    other.wait_well()
+    former = other.secret("extra-internal")["backup-password"]
+    changed = {"backup-password": "changed by hand"}
+
+    def may_connect(password: str) -> bool:
+        dsn = f"host=extra-primary user=backup dbname=notejam sslmode=require password='{password}'"
+        return ask(other, "extra-0", dsn, "SELECT 1") == "1"
+
+    wait_until("backup connects", lambda: may_connect(former), 60)
+    other.kubectl("patch", "secret", "extra-internal", "--type=merge", "-p", patch_of(changed))
+    wait_until("the new one is set", lambda: may_connect(changed["backup-password"]), 60)
+    other.apply("upgrade", "podAnnotations.change=one", members=1)
+    assert may_connect(changed["backup-password"])
+    with pytest.raises(FaultError, match=r"conflict with .*\.data\.backup-password"):
+        other.helm("rollback", other.release, "1", "--timeout", "5m")
+    other.helm("rollback", other.release, "1", "--timeout", "5m", "--force-conflicts")
+    wait_until("the former one is set again", lambda: may_connect(former), 60)
 
 
 def test_passwords_of_a_given_secret_are_rotated(other: Database) -> None:

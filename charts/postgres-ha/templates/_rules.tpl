@@ -62,9 +62,9 @@
 {{- fail (printf "tls.issuerRef: is for tls.mode `certManager` only, and tls.mode is %s, which asks no issuer. Set tls.mode to certManager, or leave this out." .mode) -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $credential := .Values.credentials -}}
+{{- with .Values.credentials.app -}}
 {{- if and .existingSecret .rotation -}}
-{{- fail (printf "credentials.%s.rotation: the Secret %s is yours, and so is the change of its passwords. Set rotation to 0, and change the Secret instead." $name .existingSecret) -}}
+{{- fail (printf "credentials.app.rotation: the Secret %s is yours, and so is the change of its password. Set rotation to 0, and change the Secret instead." .existingSecret) -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.import -}}

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ AGAIN, CANNOT, TOO_LATE = 1, 2, 3
 PAUSE = 1.0
 SILENCE = 30.0
 SETTLE_SECONDS = 3.0
-# How long a pod may fail to start before it is called hopeless.
+# How long a pod may fail to start before it is called hopeless, and a member not follow before it is stuck.
 PATIENCE = 60.0
 SWITCHOVER_ATTEMPTS = 3
 # kube-proxy lets a change wait for a second after the one before: a switchover right after a member became
@@ -98,6 +99,7 @@ class Rollout:
         self._pods: list[Pod] = []
         self._said, self._said_at = "", 0.0
         self._trouble_since: dict[str, float] = {}
+        self._lost_since: dict[str, float] = {}
         self._settled_at = 0.0
         self._ready: frozenset[str] = frozenset()
         self._calm_at = 0.0
@@ -158,7 +160,16 @@ class Rollout:
         members = [member for member in self._members() if member.ordinal < wanted]
         cannot = self._failed_switchovers >= SWITCHOVER_ATTEMPTS
         restarted = frozenset(self._restarted)
-        return Facts(wanted, self._pods, members, restarted, cannot, self._counts)
+        facts = Facts(wanted, self._pods, members, restarted, cannot_hand_over=cannot, counts=self._counts)
+        return replace(facts, stuck=self._stuck(facts))
+
+    def _stuck(self, facts: Facts) -> frozenset[str]:
+        """Name the members that have not followed for long; one that is far behind still follows."""
+        now = time.monotonic()
+        following = {item.name for item in facts.members if item.is_leader or item.is_streaming}
+        lost = {pod.uid: pod.name for pod in self._pods if pod.name not in following}
+        self._lost_since = {uid: self._lost_since.get(uid, now) for uid in lost}
+        return frozenset(name for uid, name in lost.items() if now - self._lost_since[uid] > PATIENCE)
 
     def _patroni(self, pod: Pod) -> Patroni:
         return Patroni(pod.host, PORT, self._credentials, self._tls if pod.is_tls else None)

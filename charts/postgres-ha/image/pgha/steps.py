@@ -61,12 +61,13 @@ class Pod:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is seen at one moment. `restarted` holds the members restarted in this run."""
+    """What is seen at one moment. `restarted`, and `stuck` (long without following), are of this run."""
 
     wanted: int
     pods: Sequence[Pod]
     members: Sequence[Member]
     restarted: AbstractSet[str] = frozenset()
+    stuck: AbstractSet[str] = frozenset()
     cannot_hand_over: bool = False
     # Whether commits wait for a replica.
     counts: bool = True
@@ -99,7 +100,7 @@ def best_replica(members: Sequence[Member], but: AbstractSet[str] = frozenset())
 
 
 def next_step(facts: Facts) -> Step:
-    """Choose the step; nothing is remembered but `restarted`."""
+    """Choose the step; nothing is remembered but what the facts hold of this run."""
     leader = facts.leader
     pods = sorted(facts.pods, key=lambda pod: -pod.ordinal)
     followers = [pod for pod in pods if leader is None or pod.name != leader.name]
@@ -111,15 +112,25 @@ def next_step(facts: Facts) -> Step:
         return Step(Action.REPLACE, "it is of the old kind, and not ready anyway", broken[0].name)
     if leader is None:
         return Step(Action.WAIT, "no member leads")
-    unwell = [pod.name for pod in followers if not facts.is_well(pod)]
+    return _held_by(facts, leader, followers) or _follow_then_lead(facts, leader, pods)
+
+
+def _held_by(facts: Facts, leader: Member, followers: Sequence[Pod]) -> Step | None:
+    """Return the step that comes before any other while not every replica follows; None if all do."""
+    unwell = [pod for pod in followers if not facts.is_well(pod)]
+    if unwell and all(pod.name in facts.stuck and not pod.is_updated for pod in unwell):
+        # What it has of before may be what keeps it out, such as a password.
+        return Step(
+            Action.REPLACE, f"it is of the old kind, and does not follow {leader.name}", unwell[0].name
+        )
     if unwell:
-        return Step(Action.WAIT, f"{unwell[0]} does not follow {leader.name} yet")
+        return Step(Action.WAIT, f"{unwell[0].name} does not follow {leader.name} yet")
     others = [member for member in facts.members if not member.is_leader]
     uncounted = [member.name for member in others if not member.is_synchronous]
     if facts.counts and uncounted:
         # If another one went away now, commits would have nobody to count on until it is back.
         return Step(Action.WAIT, f"commits do not count on {uncounted[0]} yet")
-    return _follow_then_lead(facts, leader, pods)
+    return None
 
 
 def _missing(facts: Facts, pods: Sequence[Pod]) -> str:

@@ -45,12 +45,16 @@ def read_versions(said: str) -> dict[str, str]:
 
 def describe(context: str) -> dict[str, str]:
     """Say what this checkout and this cluster are."""
+    git = ("git", "-C", str(ROOT))
     # Where this is no checkout of git, nothing is said of it.
-    commit = run("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", check=False)
+    commit = run(*git, "rev-parse", "--short", "HEAD", check=False).strip()
+    # `make up` writes pins into the values.
+    if commit and run(*git, "status", "--porcelain", "--", ".", ":!values"):
+        commit += "-dirty"
     server = json.loads(run("kubectl", "--context", context, "version", "--output=json"))["serverVersion"]
     about = {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit.strip(),
+        "commit": commit,
         "chart": str(yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["version"]),
         "kubernetes": str(server["gitVersion"]).removeprefix("v"),
     }

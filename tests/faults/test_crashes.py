@@ -118,6 +118,10 @@ def test_without_durability_the_same_fault_loses_rows(database: Database, trial:
             "the same, durability none (control)", lambda: lag_then_kill(database, nodes, primary)
         )
         assert report.lost > 0, report
+        # The former primary had what nobody else has: it came back by pg_rewind, not by a copy of everything.
+        log = database.kubectl("logs", primary, "-c", "postgres")
+        assert "running pg_rewind from" in log
+        assert "bootstrap from leader" not in log
     finally:
         database.apply("upgrade")
         wait_until("commits wait", lambda: database.sql("SHOW synchronous_standby_names") != "", 60)

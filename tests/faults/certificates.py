@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 
 from pgha.certificates import Pair, make_authority, make_certificate
+
+from tests.faults.database import Database
 
 
 def authority_pair() -> dict[str, str]:
@@ -21,6 +21,11 @@ def short_lived(authority: Mapping[str, str]) -> dict[str, str]:
     return {"tls.crt": made.certificate, "tls.key": made.key}
 
 
-def patch_of(data: Mapping[str, str]) -> str:
-    """Return the patch of a Secret for kubectl."""
-    return json.dumps({"data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}})
+def give_certificate(database: Database) -> None:
+    """Make the Secret of `tls.existingSecret`, by an authority that nobody knows yet."""
+    name = database.release
+    authority = make_authority("theirs")
+    hosts = [f"{name}-primary", f"{name}-replicas", f"*.{name}-members", "localhost"]
+    made = make_certificate(authority, hosts, 30)
+    data = {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": authority.certificate}
+    database.make_secret("given", data)

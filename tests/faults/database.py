@@ -7,7 +7,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,22 @@ class Database:
         """Read a Secret."""
         data = json.loads(self.kubectl("get", "secret", name, "-o", "json"))["data"]
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def make_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """Make a Secret, or give it these keys."""
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(data)}
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+
+    def patch_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """Change keys of a Secret as people do, who own none of it."""
+        patch = json.dumps({"stringData": dict(data)})
+        self.kubectl("patch", "secret", name, "--type=merge", "--patch-file=/dev/stdin", stdin=patch)
+
+    def lead(self, member: str) -> None:
+        """Make a member the primary."""
+        if self.primary() != member:
+            self.pgha("switchover", member)
+            self.wait_well()
 
     def pgha(self, *words: str, pod: str = "") -> str:
         """Run a helper command on a member."""

@@ -13,6 +13,7 @@ class SmallVolume:
 
     def __init__(self, database: Database, kind: str, mebibytes: int) -> None:
         """Name the volume `data` or `wal` of the first member, and how much of it there is to use."""
+        self.kind, self.mount = kind, f"/pg{kind}"
         self._database, self._nodes, self._mebibytes = database, Nodes(database), mebibytes
         pod = f"{database.release}-0"
         volume = database.kubectl("get", "pvc", f"{kind}-{pod}", "-o", "jsonpath={.spec.volumeName}")

@@ -95,15 +95,6 @@ def connect(database: Database) -> str:
     ).strip()
 
 
-def starts(database: Database) -> dict[str, int]:
-    """Return how often each container was started."""
-    return {
-        f"{pod['metadata']['name']}/{item['name']}": item["restartCount"]
-        for pod in database.pods()
-        for item in pod["status"]["containerStatuses"]
-    }
-
-
 def test_cert_manager_issues_and_renews_and_the_application_can_check_it(issuer: Database) -> None:
     database = issuer
     database.apply("install", *ISSUED, members=2)
@@ -112,7 +103,7 @@ def test_cert_manager_issues_and_renews_and_the_application_can_check_it(issuer:
     assert connect(database) == "notejam"
     assert database.secret("extra-app")["ca.crt"] == database.secret("authority")["tls.crt"]
 
-    before, at_first = database.secret("extra-tls")["tls.crt"], starts(database)
+    before, at_first = database.secret("extra-tls")["tls.crt"], database.starts()
     database.apply("upgrade", *ISSUED, "tls.days=30", members=2)
     wait_until("it is renewed", lambda: database.secret("extra-tls")["tls.crt"] != before, 60)
     wanted = database.secret("extra-tls")["tls.crt"].split("-----END")[0]
@@ -120,4 +111,4 @@ def test_cert_manager_issues_and_renews_and_the_application_can_check_it(issuer:
         name = pod["metadata"]["name"]
         wait_until(f"{name} shows it", lambda name=name: wanted in database.inside(name, SHOWN), 180)
     assert connect(database) == "notejam"
-    assert starts(database) == at_first
+    assert database.starts() == at_first

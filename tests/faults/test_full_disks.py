@@ -30,7 +30,7 @@ def have_small(other: Database, kind: str, members: int) -> Iterator[SmallVolume
     other.wait_well()
     made = SmallVolume(other, kind, WAL_MEBIBYTES if kind == "wal" else DATA_MEBIBYTES)
     made.put_in()
-    lead(other, "extra-0")
+    other.lead("extra-0")
     other.sql("CREATE TABLE filler (a text); GRANT ALL ON filler TO notejam")
     if kind == "wal":
         other.sql("SELECT pg_create_physical_replication_slot('holds', true)")
@@ -59,13 +59,6 @@ def writers(other: Database, small: SmallVolume, record: Record) -> Iterator[Tri
     made.start()
     yield made
     other.kubectl("delete", "pod,configmap", made.pod, "--grace-period=1")
-
-
-def lead(database: Database, member: str) -> None:
-    """Make a member the primary."""
-    if database.primary() != member:
-        database.pgha("switchover", member)
-        database.wait_well()
 
 
 def restarts(database: Database) -> set[int]:
@@ -112,18 +105,17 @@ def names_volume(database: Database, pod: str, path: str) -> bool:
 
 
 def test_the_primary_s_volume_is_full_while_clients_write(
-    other: Database, small: SmallVolume, writers: Trial, request: pytest.FixtureRequest
+    other: Database, small: SmallVolume, writers: Trial
 ) -> None:
-    kind = request.node.callspec.params["small"]
-    path = "/pgwal" if kind == "wal" else "/pgdata"
-
     def full() -> None:
-        assert "read-only transaction" in fill_up(other, FILL.format(rows=2000 if kind == "wal" else 8000))
-        wait_until("the pod says so", lambda: names_volume(other, "extra-0", path), 30)
+        assert "read-only transaction" in fill_up(
+            other, FILL.format(rows=2000 if small.kind == "wal" else 8000)
+        )
+        wait_until("the pod says so", lambda: names_volume(other, "extra-0", small.mount), 30)
         assert other.sql("SELECT count(*) > 0 FROM filler", "extra-0") == "t"
         small.grow()
 
-    report = writers.play(f"full volume of the primary ({kind})", full)
+    report = writers.play(f"full volume of the primary ({small.kind})", full)
     assert_nothing_lost(report)
     assert report.timelines == 1
     assert other.primary() == "extra-0"
@@ -132,21 +124,19 @@ def test_the_primary_s_volume_is_full_while_clients_write(
 
 
 def test_a_replica_s_volume_is_full_while_clients_write(
-    other: Database, small: SmallVolume, writers: Trial, request: pytest.FixtureRequest
+    other: Database, small: SmallVolume, writers: Trial
 ) -> None:
-    lead(other, "extra-1")
-    kind = request.node.callspec.params["small"]
-    path = "/pgwal" if kind == "wal" else "/pgdata"
+    other.lead("extra-1")
 
     def full() -> None:
         small.fill()
-        wait_until("the pod says so", lambda: names_volume(other, "extra-0", path), 30)
+        wait_until("the pod says so", lambda: names_volume(other, "extra-0", small.mount), 30)
         # Much more than a ballast: the replica cannot have it.
         other.sql(FILL.format(rows=100_000), "extra-1")
         wait_until("it does not follow", lambda: "extra-0" not in following(other), 120)
         small.clear()
 
-    report = writers.play(f"full volume of a replica ({kind})", full)
+    report = writers.play(f"full volume of a replica ({small.kind})", full)
     assert_nothing_lost(report)
     assert report.timelines == 1
     assert restarts(other) == {0}

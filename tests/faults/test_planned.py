@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.certificates import patch_of, short_lived
+from tests.faults.certificates import short_lived
 from tests.faults.database import Database, wait_until
 from tests.faults.images import push_upon
 from tests.faults.nodes import Nodes
@@ -158,8 +158,7 @@ def test_a_new_certificate(database: Database, trial: Trial) -> None:
         database.kubectl("create", "job", "renew-now", "--from=cronjob/db-certificates", "--dry-run=none")
         database.kubectl("wait", "job/renew-now", "--for=condition=Complete", "--timeout=60s")
 
-    due = short_lived(database.secret("db-ca"))
-    database.kubectl("patch", "secret", "db-tls", "--type=merge", "-p", patch_of(due))
+    database.patch_secret("db-tls", short_lived(database.secret("db-ca")))
     starts = database.starts()
     report = trial.play("certificate replaced", renew)
     assert_nothing_lost(report)

@@ -216,9 +216,7 @@ def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, objec
         database.wait_well()
         quorum = durability != "durability=none"
         wait_until("commits wait as they should", _waits(database, wanted=quorum), 60)
-        if database.primary() != "db-0":
-            database.pgha("switchover", "db-0")
-            database.wait_well()
+        database.lead("db-0")
         if not results:
             # Before anything has been written: afterwards there is vacuuming and checkpointing.
             idle = found.idle()

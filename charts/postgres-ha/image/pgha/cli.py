@@ -69,7 +69,9 @@ def switchover(patroni: Patroni, arguments: argparse.Namespace) -> None:
 
 
 def _move(patroni: Patroni, leader: str, target: str) -> str:
-    for left in reversed(range(ATTEMPTS)):
+    left = ATTEMPTS
+    while True:
+        left -= 1
         try:
             return patroni.switchover(leader, target)
         except PatroniError as error:
@@ -80,7 +82,6 @@ def _move(patroni: Patroni, leader: str, target: str) -> str:
                 raise CommandError(f"{error}\n{leader} still leads; why: kubectl logs {leader}") from error
             sys.stdout.write(f"{error}; trying again\n")
             time.sleep(AGAIN_SECONDS)
-    raise AssertionError("the last attempt returns or raises")
 
 
 def reinit(patroni: Patroni, arguments: argparse.Namespace) -> None:

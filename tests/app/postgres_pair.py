@@ -24,11 +24,11 @@ class PostgresPair:
         self._folder, self._stack, self._password = folder, stack, secrets.token_hex(16)
         make_data(folder / "primary", self._password)
         # With both, an acknowledged commit is in the logs of two servers.
-        port, self._primary = self._run("primary", "synchronous_commit=on", "max_wal_senders=4")
-        self.primary = PostgresServer(port, self._password)
+        self._primary_port: int | None = None
+        self.start_primary()
         run_program(
             *("pg_basebackup", "--pgdata", folder / "replica", "--write-recovery-conf", "--no-sync"),
-            *("--host=127.0.0.1", f"--port={port}", "--username=postgres", "--checkpoint=fast"),
+            *("--host=127.0.0.1", f"--port={self._primary_port}", "--username=postgres", "--checkpoint=fast"),
             folder=folder,
             PGPASSWORD=self._password,
         )
@@ -40,6 +40,27 @@ class PostgresPair:
 
     def _run(self, name: str, *options: str, port: int | None = None) -> tuple[int, subprocess.Popen[bytes]]:
         return self._stack.enter_context(running(self._folder / name, *options, port=port))
+
+    def start_primary(self) -> None:
+        """Start it, the second time under the same address."""
+        options = ("synchronous_commit=on", "max_wal_senders=4")
+        self._primary_port, self._primary = self._run("primary", *options, port=self._primary_port)
+        self.primary = PostgresServer(self._primary_port, self._password)
+
+    def stop_primary(self) -> None:
+        """End it in good order: it sends the replica the whole log."""
+        self._primary.send_signal(signal.SIGINT)
+        self._primary.wait(SETTLE_SECONDS)
+
+    @property
+    def is_primary_running(self) -> bool:
+        """Whether it has neither been stopped nor lost."""
+        return self._primary.poll() is None
+
+    @property
+    def replica_folder(self) -> Path:
+        """Its data."""
+        return self._folder / "replica"
 
     def start_replica(self) -> None:
         """Start it, the second time under the same address."""
@@ -77,6 +98,11 @@ class PostgresPair:
         place = self._ask(self.primary, "SELECT pg_current_wal_insert_lsn()")
         query = f"SELECT pg_last_wal_replay_lsn() >= '{place}'"
         wait_until(lambda: self._ask(self.replica, query) is True, "the replica to come as far")
+
+    def wait_for_stream(self) -> None:
+        """Wait until the replica follows the primary."""
+        query = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+        wait_until(lambda: self._ask(self.replica, query) is True, "the replica to follow")
 
     @staticmethod
     def _ask(server: PostgresServer, query: str) -> object:

@@ -11,12 +11,13 @@ import os
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 from local.images import POSTGRES
 from tests.faults.database import ROOT, Database, FaultError
 from tests.faults.images import find_image
 from tests.faults.ledger import Report
+from tests.faults.machine import Speed, Watch, sum_up
 from tests.faults.nodes import Nodes
 from tests.faults.trial import Trial
 from tests.namespaces import have_namespace
@@ -75,19 +76,27 @@ def image_or_exit() -> str:
         sys.exit(f"error: {error}\nhelp:  make up")
 
 
-def summarize(case: str, reports: list[Report]) -> dict[str, object]:
+def watch(play: Callable[[], Report]) -> tuple[Report, Speed]:
+    """Play a case and look at the machine meanwhile."""
+    machine = Watch()
+    return play(), machine.stop()
+
+
+def summarize(case: str, runs: list[tuple[Report, Speed]]) -> dict[str, Any]:
     """Put the runs of one case together."""
+    reports = [report for report, _ in runs]
     held = [round(report.held_gap, 2) for report in reports]
     new = [round(report.new_gap, 2) for report in reports]
     return {
         "case": case,
         "aim": AIMS[case],
-        "held": statistics.median(held),
-        "new": statistics.median(new),
+        "held": round(statistics.median(held), 2),
+        "new": round(statistics.median(new), 2),
         "held_runs": held,
         "new_runs": new,
         "lost": sum(report.lost for report in reports),
         "writers_at_once": max(report.writers_at_once for report in reports),
+        "machine": sum_up([speed for _, speed in runs]),
     }
 
 
@@ -111,13 +120,15 @@ def main() -> None:
         bench.trial.start()
         results = []
         for case in arguments.cases.split(","):
-            reports = [bench.cases[case]() for _ in range(arguments.runs)]
-            results.append(summarize(case, reports))
-            Path(OUT).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            results.append(summarize(case, [watch(bench.cases[case]) for _ in range(arguments.runs)]))
+            OUT.parent.mkdir(exist_ok=True)
+            OUT.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     for result in results:
+        machine = result["machine"]
         sys.stdout.write(
             f"{result['case']:<14} held {result['held']:>6} s  new {result['new']:>6} s  "
-            f"aim {result['aim']:>5} s  lost {result['lost']}\n"
+            f"aim {result['aim']:>5} s  lost {result['lost']}  (a fixed loop: {machine['loop_ms']} ms, "
+            f"stolen: {machine['stolen_percent']} %, load: {machine['load']})\n"
         )
     sys.stdout.write(f"JSON: {OUT}\n")
 

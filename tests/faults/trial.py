@@ -102,7 +102,8 @@ class Trial:
             rows = parse_ledger("\n".join(last))
             return len(rows) == len(last) == 2 and all(row.sent > since for row in rows)
 
-        wait_until(f"rows after the fault (log: {name})", look, 240)
+        # Each look is a process in the cluster: many of them would slow down what is measured.
+        wait_until(f"rows after the fault (log: {name})", look, 240, pause=1)
 
     def _inside(self, script: str) -> str:
         return self.database.kubectl("exec", self.pod, "--", "sh", "-c", script)

@@ -55,7 +55,7 @@ class Guard:
         self._next_config = 0.0
 
     def look(self, connection: Any, *, primary: bool) -> str:
-        """Look once, a second after the last time or so; return what is short of space."""
+        """Look once, twice a second or so; return what is short of space."""
         spaces = self._measure()
         self._look_at_speed(spaces)
         for space in spaces:

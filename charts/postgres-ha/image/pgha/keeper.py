@@ -2,6 +2,7 @@
 
 - A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
 - A new primary takes the label of the primary's Service while it is promoted; a replica has that of theirs.
+- A replica frees the lock of a primary whose pod is gone, once its Postgres has shut down.
 - On the primary: roles, databases and extensions are made as declared, the application gets the authority of
   the certificates, and writes stop while a volume is nearly full.
 
@@ -23,6 +24,7 @@ from pgha.desired import Desired, fetch_desired
 from pgha.guard import Guard
 from pgha.kube import Api
 from pgha.label import Mover, holder
+from pgha.lock import LockWatch
 from pgha.patroni import TLS, Patroni, fingerprint, tls_context
 from pgha.reconcile import Reconciler, connect_locally
 from pgha.roles import are_ready
@@ -30,7 +32,8 @@ from pgha.trust import give_authority
 
 ANNOTATION = "postgres-ha/keeper"
 PERIOD = 5.0
-DISK_PERIOD = 1.0
+# How often the disk and the lock are looked at.
+SHORT_PERIOD = 0.5
 # How often the label of a replica is set that should be there already; a primary looks in each round.
 LABEL_PERIOD = 30.0
 RECONNECT = 0.5
@@ -55,6 +58,7 @@ class Keeper:
         # Of the declarations that are carried out; roles are before the rest.
         self._version, self._roles = "", ""
         self._guard = Guard(patroni, log)
+        self._lock = LockWatch(api, pod, scope, log)
         self._certificates = ""
         self._is_leading = False
         self._low = ""
@@ -66,7 +70,8 @@ class Keeper:
             end = time.monotonic() + PERIOD
             self.round()
             while (left := end - time.monotonic()) > 0:
-                self.watch(min(left, DISK_PERIOD))
+                self.watch(min(left, SHORT_PERIOD))
+                self._attempt("lock", self._look_at_lock)
                 self._attempt("disk", self._look_at_disk)
 
     def watch(self, seconds: float) -> None:
@@ -152,6 +157,12 @@ class Keeper:
         if now >= self._replica_until and holder(self._api, self._scope) not in {"", self._pod}:
             self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": {"role": "replica"}}})
             self._replica_until = now + LABEL_PERIOD
+
+    def _look_at_lock(self) -> None:
+        if self._is_leading:
+            self._lock.forget()
+        else:
+            self._lock.look(self._connection)
 
     def _look_at_disk(self) -> None:
         self._low = self._guard.look(self._connection, primary=self._is_leading)

@@ -5,6 +5,12 @@ everything already, and lets replicas sleep for two seconds before they follow a
 once. A switchover consists of little else. What is waited for is the same here, only looked at more often.
 Each of these is measured in docs/postgres-ha-faults.md.
 
+A member whose pod or node is gone swallows packets, and whoever wants the lock asks every member first: so it
+waits a second for a connection, and as long as before for the answer.
+
+A replica goes on following a leader whose pod is gone, as long as it leads: Patroni would cut the connection
+at once, while a pod that is deleted by force still runs, and has the end of the log to send.
+
 New certificates are taken up from inside. Patroni's REST API cannot be asked for it in every case: with
 another authority neither side trusts the other until it is done, and an expired certificate lets nobody in.
 
@@ -19,9 +25,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import urllib3
+
 from pgha.patroni import TLS, fingerprint, tls_context
 
 SHORT = 0.1
+# For the TLS handshake too, which a busy member takes its time for.
+CONNECT_SECONDS = 1.0
 CERTIFICATES_PERIOD = 5.0
 
 
@@ -45,6 +55,34 @@ class Clock:
             time.sleep(min(seconds, SHORT))
         else:
             time.sleep(seconds)
+
+
+def hurry(request: Callable[..., Any]) -> Callable[..., Any]:
+    """Let requests to members give up early where nobody is."""
+
+    def send(self: Any, method: str, url: str, body: Any = None, **words: Any) -> Any:
+        seconds = words.get("timeout")
+        if isinstance(seconds, int | float):
+            words["timeout"] = urllib3.Timeout(connect=min(seconds, CONNECT_SECONDS), read=seconds)
+        return request(self, method, url, body, **words)
+
+    return send
+
+
+def remember(find: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Let the node to follow keep the address it had, when its pod is gone and nobody knows another."""
+    # Patroni also asks from a thread of its own, so it is one value, read once.
+    known: dict[str, Any] = {"node": None}
+
+    def find_known(ha: Any, cluster: Any) -> Any:
+        node = find(ha, cluster)
+        if node is None or node.conn_url:
+            known["node"] = node
+            return node
+        last = known["node"]
+        return last if last is not None and last.name == node.name else node
+
+    return find_known
 
 
 class Certificates(threading.Thread):
@@ -89,18 +127,22 @@ def check() -> None:
     import patroni.daemon
     import patroni.postgresql  # first: the two import each other
     import patroni.ha  # isort: skip
+    import patroni.request
 
     source = inspect.getsource(patroni.ha.Ha)
     places = {
         "the second after a shutdown": "time.sleep(1)  # give replicas some more time to catch up",
         "the two seconds of a replica": "time.sleep(2)  # Give a time to somebody to take the leader lock",
         "the function of these seconds": "def process_unhealthy_cluster(",
+        "the choice of whom to follow": "def _get_node_to_follow(self, cluster: Cluster)",
     }
     for name, text in places.items():
         if text not in source:
             raise RuntimeError(f"this Patroni is another one: {name} is not where it was")
     if patroni.postgresql.STOP_POLLING_INTERVAL != 1:
         raise RuntimeError("this Patroni is another one: it polls a stop differently")
+    if "timeout=2, retries=0" not in source or not hasattr(patroni.request.PatroniRequest, "request"):
+        raise RuntimeError("this Patroni is another one: it asks members differently")
     if not hasattr(patroni.daemon.AbstractPatroniDaemon, "sighup_handler"):
         raise RuntimeError("this Patroni is another one: it is told differently to read its configuration")
 
@@ -112,6 +154,7 @@ def main(arguments: list[str]) -> int:
         return 0
     import patroni.__main__
     import patroni.ha
+    import patroni.request
 
     clock = Clock()
     # Before Patroni reads them: what changes meanwhile is read twice rather than never.
@@ -126,6 +169,8 @@ def main(arguments: list[str]) -> int:
 
     patroni.postgresql.STOP_POLLING_INTERVAL = SHORT  # type: ignore[assignment]
     patroni.ha.Ha.__init__ = init  # type: ignore[method-assign]
+    patroni.ha.Ha._get_node_to_follow = remember(patroni.ha.Ha._get_node_to_follow)  # type: ignore[method-assign]  # noqa: SLF001
+    patroni.request.PatroniRequest.request = hurry(patroni.request.PatroniRequest.request)  # type: ignore[method-assign]
     patroni.ha.time = clock  # type: ignore[assignment]
     sys.argv = ["patroni", *arguments]
     patroni.__main__.main()

@@ -331,6 +331,10 @@ def test_nobody_is_waited_for_long_who_is_not_there() -> None:
     assert words == ("self", "GET", "https://10.0.0.1:8008", None)
     assert (more["timeout"].connect_timeout, more["timeout"].read_timeout) == (1.0, 2)
     assert more["retries"] == 0
+    assert asked("self", "POST", "https://10.0.0.1:8008", timeout=2, retries=1)[1] == {
+        "timeout": 2,
+        "retries": 1,
+    }
     assert asked("self", "GET", "https://10.0.0.1:8008", "{}") == (
         ("self", "GET", "https://10.0.0.1:8008", "{}"),
         {},

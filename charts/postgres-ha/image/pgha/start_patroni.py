@@ -58,11 +58,14 @@ class Clock:
 
 
 def hurry(request: Callable[..., Any]) -> Callable[..., Any]:
-    """Let requests to members give up early where nobody is."""
+    """Let a request that is tried once give up early where nobody is.
+
+    What is tried again is of more weight: with failsafe mode, a primary gives up if one member misses it.
+    """
 
     def send(self: Any, method: str, url: str, body: Any = None, **words: Any) -> Any:
         seconds = words.get("timeout")
-        if isinstance(seconds, int | float):
+        if isinstance(seconds, int | float) and words.get("retries") == 0:
             words["timeout"] = urllib3.Timeout(connect=min(seconds, CONNECT_SECONDS), read=seconds)
         return request(self, method, url, body, **words)
 

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,14 @@ def holder(api: Api, scope: str) -> str:
     return str((leader["metadata"].get("annotations") or {}).get("leader") or "")
 
 
-def says_it_leads(pod: dict[str, Any]) -> bool:
+def what_patroni_says(pod: Mapping[str, Any]) -> Any:
+    """Return the last that the Patroni of this pod's name said of itself; None where it said nothing yet."""
+    return json.loads((pod["metadata"].get("annotations") or {}).get("status") or "null")
+
+
+def says_it_leads(pod: Mapping[str, Any]) -> bool:
     """Whether the last that was heard of a pod is that it is a running primary."""
-    told = json.loads((pod["metadata"].get("annotations") or {}).get("status") or "{}")
+    told = what_patroni_says(pod) or {}
     return told.get("state") == "running" and told.get("role") in {"primary", "master"}
 
 

@@ -11,6 +11,7 @@ for it could start Postgres again. With a server that was killed, or is only out
 record, and the lock stays until it expires.
 """
 
+import http
 import json
 import os
 import re
@@ -23,13 +24,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pgha.kube import Api, ApiError
+from pgha.label import what_patroni_says
 from pgha.patroni import Patroni
 
 WALDUMP_SECONDS = 2
 ANSWER_SECONDS = 0.5
 # The record has 114 bytes, and headers of pages may lie in between; reading begins at the next whole record.
 REACH = 1024
-CONFLICT = 409
 SHUTDOWN = re.compile(r" desc: CHECKPOINT_SHUTDOWN ")
 NOTHING = "could not find a valid record"
 # A stream begins with what is there already, such as the record of an earlier shutdown.
@@ -41,7 +42,7 @@ LOOK = """
     SELECT pid, status, received_tli, sender_host,
         (greatest(flushed_lsn, latest_end_lsn, pg_last_wal_replay_lsn()) - '0/0'::pg_lsn)::bigint,
         (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint,
-        (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size')
+        pg_size_bytes(current_setting('wal_segment_size'))
     FROM (SELECT) AS one LEFT JOIN pg_stat_wal_receiver ON true
 """
 
@@ -167,7 +168,7 @@ class LockWatch:
         try:
             self._api.call("PATCH", self._path, {"metadata": metadata})
         except ApiError as error:
-            if error.status != CONFLICT:
+            if error.status != http.HTTPStatus.CONFLICT:
                 raise
             return
         self._log(f"freed the lock of {lock.holder}: its pod is gone, and its Postgres has shut down")
@@ -191,10 +192,9 @@ def is_gone(pod: Mapping[str, Any] | None, address: str) -> bool:
     """
     if pod is None:
         return True
-    told = (pod["metadata"].get("annotations") or {}).get("status")
-    if not told:
+    said = what_patroni_says(pod)
+    if said is None:
         return True
-    said = json.loads(told)
     if not isinstance(said, dict):
         return False
     here = pod.get("status", {}).get("podIP")

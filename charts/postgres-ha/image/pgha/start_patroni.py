@@ -171,6 +171,7 @@ def main(arguments: list[str]) -> int:
         Certificates(self.patroni.sighup_handler, known).start()
 
     patroni.postgresql.STOP_POLLING_INTERVAL = SHORT  # type: ignore[assignment]
+    # Replaced in place, private ones too: Patroni has no setting or hook for any of these.
     patroni.ha.Ha.__init__ = init  # type: ignore[method-assign]
     patroni.ha.Ha._get_node_to_follow = remember(patroni.ha.Ha._get_node_to_follow)  # type: ignore[method-assign]  # noqa: SLF001
     patroni.request.PatroniRequest.request = hurry(patroni.request.PatroniRequest.request)  # type: ignore[method-assign]

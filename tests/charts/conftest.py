@@ -10,6 +10,7 @@ golden(name, docs)  compares with tests/golden/charts/<name>.yaml; GOLDEN_UPDATE
                   so charts must generate at least 32 characters
 walk_pod_specs(docs) -> list of PodSpec(where, template, spec), of every workload, hook and test pod
 postgres          a PostgreSQL server for the tests of one file
+server            a tests.charts.played.Server, running
 """
 
 import base64
@@ -18,6 +19,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ import pytest
 import yaml
 
 from tests.app.postgres_server import run_postgres
+from tests.charts.played import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "charts"
@@ -183,3 +186,13 @@ def walk_pod_specs() -> Callable[[Sequence[Doc]], list[PodSpec]]:
         return found
 
     return walk
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()

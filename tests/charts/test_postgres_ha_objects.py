@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pgha import keeper
 
 RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 Doc = dict[str, Any]
@@ -52,9 +53,14 @@ def pod_template(docs: list[Doc]) -> Doc:
 
 def test_services_follow_the_role(render: Render) -> None:
     docs = render("postgres-ha")
-    for name, role in (("demo-primary", "primary"), ("demo-replicas", "replica")):
+    for name, label in (
+        ("demo-primary", {"role": "primary"}),
+        # A label of its own: with one for both, the two would change at once.
+        ("demo-replicas", {keeper.READS: "true"}),
+    ):
         service = find(docs, "Service", name)["spec"]
-        assert service["selector"]["role"] == role
+        assert label.items() <= service["selector"].items()
+        assert ("role" in service["selector"]) is ("role" in label)
         assert service["ports"] == [{"name": "postgres", "port": 5432, "targetPort": "postgres"}]
     members = find(docs, "Service", "demo-members")["spec"]
     assert members["clusterIP"] == "None"

@@ -128,6 +128,7 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"networkPolicy": {"clients": [{}]}}, "/networkPolicy/clients/0"),
         ({"networkPolicy": {"from": []}}, "'from' not allowed"),
         ({"podLabels": {"role": "primary"}}, "/podLabels/role"),
+        ({"podLabels": {"postgres-ha/reads": "true"}}, "/podLabels/postgres-ha"),
         ({"fullnameOverride": "x" * 53}, "/fullnameOverride"),
     ],
 )

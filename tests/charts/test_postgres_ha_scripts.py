@@ -1,73 +1,27 @@
 """The scripts in the image of postgres-ha, against a Patroni and a Kubernetes API that are played here."""
 
-import http.client
 import importlib
-import json
 import os
 import stat
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.charts.played import Server
+
 IMAGE = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha" / "image"
 ENV = {"POD_NAME": "db-1", "PATRONI_RESTAPI_USERNAME": "patroni", "PATRONI_RESTAPI_PASSWORD": "s3cret"}
-Answer = tuple[int, Any]
 
 
 def load(name: str) -> ModuleType:
     if str(IMAGE) not in sys.path:
         sys.path.insert(0, str(IMAGE))
     return importlib.import_module(f"pgha.{name}")
-
-
-class Server(ThreadingHTTPServer):
-    """Answers from `routes`: a value or, to change with time, a function; `seen` holds what came in."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.routes: dict[str, Answer | Callable[[], Answer]] = {}
-        self.seen: list[tuple[str, Any, str]] = []
-
-    def bodies(self, route: str) -> list[Any]:
-        return [body for seen, body, _ in self.seen if seen == route]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def answer(self) -> None:
-        route = f"{self.command} {self.path}"
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.seen.append((route, json.loads(text or b"null"), self.headers.get("Authorization") or ""))
-        found = self.server.routes.get(route, (404, "no such route"))
-        status, body = found() if callable(found) else found
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
-
-    do_GET = do_POST = do_PATCH = answer  # noqa: N815 (the names that http.server calls)
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield found
-        found.shutdown()
-        thread.join()
 
 
 def member(name: str, role: str = "quorum_standby", state: str = "streaming", lag: int = 0) -> dict[str, Any]:
@@ -259,107 +213,6 @@ class TestPreStop:
         monkeypatch.setattr(load("patroni"), "PORT", 1)
         script.main({**ENV, "PRE_STOP_SECONDS": "1"})
         assert [line.startswith("failed:") for line in said] == [True, True]
-
-
-class TestLabel:
-    PODS = "GET /api/v1/namespaces/stage/pods?labelSelector=cluster-name%3Ddb%2Crole%3Dprimary"
-    LOCK = "GET /api/v1/namespaces/stage/configmaps/db-leader"
-    PATCH = "PATCH /api/v1/namespaces/stage/pods/"
-
-    def take(self, server: Server) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
-        try:
-            api = load("kube").Api(connection, "token", "stage")
-            return load("label").take_label(api, "db-1", "db")
-        finally:
-            connection.close()
-
-    @staticmethod
-    def pod(name: str, state: str = "stopped") -> dict[str, Any]:
-        status = json.dumps({"role": "primary", "state": state})
-        return {"metadata": {"name": name, "resourceVersion": "7", "annotations": {"status": status}}}
-
-    @pytest.mark.parametrize(
-        ("state", "order"),
-        [
-            # Never two pods behind the Service that could take writes: taken away first, then put on.
-            ("running", ["db-0", "db-1"]),
-            # It gave up: the Service gets the new one without waiting.
-            ("stopped", ["db-1", "db-0"]),
-        ],
-    )
-    def test_takes_the_label_from_the_others_and_puts_it_on(
-        self, server: Server, state: str, order: list[str]
-    ) -> None:
-        server.routes |= {
-            self.LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
-            self.PODS: (200, {"items": [self.pod("db-0", state)]}),
-            self.PATCH + "db-0": (200, {}),
-            self.PATCH + "db-1": (200, {}),
-        }
-        assert self.take(server) == ["db-0"]
-        (patch,) = server.bodies(self.PATCH + "db-0")
-        assert patch == {"metadata": {"resourceVersion": "7", "labels": {"role": None}}}
-        assert server.bodies(self.PATCH + "db-1") == [{"metadata": {"labels": {"role": "primary"}}}]
-        assert [route[-4:] for route, *_ in server.seen if route.startswith("PATCH")] == order
-        assert {authorization for *_, authorization in server.seen} == {"Bearer token"}
-
-    def test_a_label_that_is_there_is_left_alone(self, server: Server) -> None:
-        server.routes |= {
-            self.LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
-            self.PODS: (200, {"items": [self.pod("db-1")]}),
-        }
-        assert self.take(server) == []
-        assert not server.bodies(self.PATCH + "db-1")
-
-    def test_leaves_everybody_alone_without_the_lock(self, server: Server) -> None:
-        server.routes[self.LOCK] = (200, {"metadata": {"annotations": {"leader": "db-2"}}})
-        assert self.take(server) == []
-        assert [route for route, *_ in server.seen] == [self.LOCK]
-
-    def test_an_answer_that_is_no_success_is_an_error(self, server: Server) -> None:
-        server.routes[self.LOCK] = (403, "")
-        with pytest.raises(OSError, match="403"):
-            self.take(server)
-
-    def test_news_on_the_pipe_move_it_at_once(self, server: Server, tmp_path: Path) -> None:
-        moved = threading.Event()
-        failures = iter([(503, "")])
-
-        def lock() -> Answer:
-            return next(failures, (200, {"metadata": {"annotations": {"leader": "db-1"}}}))
-
-        def patched() -> Answer:
-            moved.set()
-            return 200, {}
-
-        server.routes |= {
-            self.LOCK: lock,
-            self.PODS: (200, {"items": []}),
-            self.PATCH + "db-1": patched,
-        }
-        token = tmp_path / "token"
-        token.write_text("first\n")
-        api = load("kube").Api(
-            http.client.HTTPConnection("127.0.0.1", server.server_address[1]), token, "stage"
-        )
-        pipe = tmp_path / "keeper"
-        load("label").Mover(api, "db-1", "db", print, pipe).start()
-        with pipe.open("r+b", buffering=0) as news:
-            news.write(b"role\n")
-            assert moved.wait(10)
-        assert {authorization for *_, authorization in server.seen} == {"Bearer first"}
-        # A token is read when it is needed: the kubelet renews it.
-        token.write_text("second\n")
-        moved.clear()
-        with pipe.open("r+b", buffering=0) as news:
-            news.write(b"role\n")
-            assert moved.wait(10)
-        assert server.seen[-1][2] == "Bearer second"
-
-    def test_a_member_without_a_keeper_is_promoted_all_the_same(self) -> None:
-        script = IMAGE / "tell_keeper.sh"
-        assert subprocess.run(["sh", str(script)], check=False, timeout=10).returncode == 0
 
 
 @pytest.fixture

@@ -13,14 +13,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from local.images import POSTGRES
-from tests.faults.database import ROOT, Database, FaultError
-from tests.faults.images import find_image
+from tests.faults.benchmark import count, have_database
+from tests.faults.database import ROOT, Database
 from tests.faults.ledger import Report
 from tests.faults.machine import Speed, Watch, sum_up
 from tests.faults.nodes import Nodes
 from tests.faults.trial import Trial
-from tests.namespaces import have_namespace
 
 OUT = ROOT / ".local" / "failover.json"
 # Seconds, with the chart's defaults.
@@ -68,14 +66,6 @@ class Bench:
         )
 
 
-def image_or_exit() -> str:
-    """Return the database's image, or say what to type."""
-    try:
-        return find_image(POSTGRES)
-    except FaultError as error:
-        sys.exit(f"error: {error}\nhelp:  make up")
-
-
 def watch(play: Callable[[], Report]) -> tuple[Report, Speed]:
     """Play a case and look at the machine meanwhile."""
     machine = Watch()
@@ -103,17 +93,14 @@ def summarize(case: str, runs: list[tuple[Report, Speed]]) -> dict[str, Any]:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description="Measure how long writes pause.")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--cases", default=",".join(AIMS))
-    parser.add_argument("--namespace", default="faults-bench")
+    parser.add_argument("--runs", type=count, default=5, help="of each case (5)")
+    parser.add_argument("--cases", default=",".join(AIMS), help="some of them, separated by commas (all)")
+    parser.add_argument("--namespace", default="faults-bench", help="made and removed (faults-bench)")
     arguments = parser.parse_args()
     unknown = [case for case in arguments.cases.split(",") if case not in AIMS]
     if unknown:
         parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join(AIMS)}")
-    context = os.environ.get("NOTEJAM_CONTEXT", "kind-notejam")
-    image = image_or_exit()
-    with have_namespace(context, arguments.namespace):
-        database = Database(context, arguments.namespace, image)
+    with have_database(arguments.namespace) as database:
         database.apply("install")
         bench = Bench(database)
         database.wait_well()

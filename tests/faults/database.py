@@ -17,7 +17,6 @@ CHART = ROOT / "charts" / "postgres-ha"
 SECONDS = 300
 READY_SECONDS = 180
 SMALL = [
-    "resources.requests.cpu=50m",
     "resources.requests.memory=128Mi",
     "resources.limits.memory=256Mi",
     "storage.size=1Gi",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import statistics
 import sys
@@ -19,9 +18,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from tests.faults.bench import image_or_exit
+from tests.faults.benchmark import count, have_database
 from tests.faults.database import ROOT, Database, wait_until
-from tests.namespaces import have_namespace
 
 OUT = ROOT / ".local" / "throughput.json"
 NAMESPACE = "faults-throughput"
@@ -236,13 +234,12 @@ def _waits(database: Database, *, wanted: bool) -> Callable[[], bool]:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description="Measure pgbench beside a plain PostgreSQL.")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=count, default=20, help="of each comparison (20)")
+    parser.add_argument("--seconds", type=count, default=4, help="of pgbench in each round (4)")
     arguments = parser.parse_args()
-    context = os.environ.get("NOTEJAM_CONTEXT", "kind-notejam")
-    image = image_or_exit()
-    with have_namespace(context, NAMESPACE):
-        results = measure(Database(context, NAMESPACE, image), arguments.rounds, arguments.seconds)
+    with have_database(NAMESPACE) as database:
+        results = measure(database, arguments.rounds, arguments.seconds)
+    OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(f"JSON: {OUT}\n")
 

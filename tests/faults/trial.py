@@ -14,6 +14,8 @@ from tests.faults.record import VERSIONS, Record, read_versions
 WRITER = Path(__file__).with_name("writer.py")
 STEADY_ROWS = 30
 CALM_SECONDS = 2.0
+# The wait for rows: an outage of the API server ends it, so it is begun anew after a while.
+LOOK_SECONDS, LOOKS = 0.5, 60
 
 
 class Trial:
@@ -95,15 +97,23 @@ class Trial:
         return min(int(word) for word in text.split())
 
     def _wait_for_rows(self, name: str, since: float) -> None:
-        """Wait until both writers have rows acknowledged after a moment."""
-
-        def look() -> bool:
-            last = self._inside(f"tail -qn 1 /tmp/{name}-held.ledger /tmp/{name}-new.ledger").splitlines()
-            rows = parse_ledger("\n".join(last))
-            return len(rows) == len(last) == 2 and all(row.sent > since for row in rows)
-
-        # Each look is a process in the cluster: many of them would slow down what is measured.
-        wait_until(f"rows after the fault (log: {name})", look, 240, pause=1)
+        """Wait until both writers have rows that were sent after a moment."""
+        # It waits in the pod: a look from outside is a process here and one there, which take their time
+        # from what is measured.
+        script = f"""
+            left={LOOKS}
+            while [ $left -gt 0 ]; do
+                last=$(tail -qn 1 /tmp/{name}-held.ledger /tmp/{name}-new.ledger)
+                [ "$(echo "$last" | awk '$2 > {since:.6f}' | wc -l)" = 2 ] && echo both && exit
+                left=$((left - 1))
+                sleep {LOOK_SECONDS}
+            done"""
+        wait_until(
+            f"rows after the fault (log: {name})",
+            lambda: self._inside(script).strip() == "both",
+            240,
+            pause=1,
+        )
 
     def _inside(self, script: str) -> str:
         return self.database.kubectl("exec", self.pod, "--", "sh", "-c", script)

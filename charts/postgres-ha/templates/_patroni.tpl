@@ -142,7 +142,6 @@ postgresql:
     - waldir: /pgwal/17
     {{- end }}
   # The keeper moves the label of the primary's Service while Postgres is being promoted.
-  pre_promote: postgres-ha-tell-keeper
   callbacks:
     on_start: postgres-ha-tell-keeper
     on_role_change: postgres-ha-tell-keeper

@@ -1,7 +1,7 @@
 """Runs beside Patroni in every member, in a container of its own, and does what Patroni does not.
 
 - A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
-- A new primary takes the label of the primary's Service while it is promoted; a replica has that of theirs.
+- Whoever gets the lock takes the label of the primary's Service, before it is promoted.
 - A replica frees the lock of a primary whose pod is gone, once its Postgres has shut down.
 - On the primary: roles, databases and extensions are made as declared, the application gets the authority of
   the certificates, and writes stop while a volume is nearly full.
@@ -15,7 +15,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -34,7 +34,9 @@ ANNOTATION = "postgres-ha/keeper"
 PERIOD = 5.0
 # How often the disk and the lock are looked at.
 SHORT_PERIOD = 0.5
-# How often the label of a replica is set that should be there already; a primary looks in each round.
+# Whom the Service of the replicas leads to.
+READS = "postgres-ha/reads"
+# How often the labels of a replica are set that should be there already; a primary looks in each round.
 LABEL_PERIOD = 30.0
 RECONNECT = 0.5
 
@@ -61,6 +63,8 @@ class Keeper:
         self._lock = LockWatch(api, pod, scope, log)
         self._certificates = ""
         self._is_leading = False
+        # As the primary: since the round before, and whether it is still among those that are read from.
+        self._was_leading, self._reads = False, True
         self._low = ""
         self._replica_until = 0.0
 
@@ -150,13 +154,24 @@ class Keeper:
         if self._is_leading:
             # This container, or the API server, may have been away when it should have been told.
             self._mover.ask()
-            self._replica_until = 0.0
+            if self._was_leading and self._reads:
+                # Not in the first round: proxies let the second of two changes wait; `role` must go first.
+                self._set_labels({READS: None})
+                self._reads = False
+            self._was_leading, self._replica_until = True, 0.0
             return
+        self._was_leading = False
         now = time.monotonic()
         # A former primary keeps its label until there is a new one, see pgha.label.
         if now >= self._replica_until and holder(self._api, self._scope) not in {"", self._pod}:
-            self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": {"role": "replica"}}})
+            self._set_labels({"role": "replica", READS: "true"})
+            self._reads = True
+            # It finds nothing to do, and has an open connection when there is.
+            self._mover.ask()
             self._replica_until = now + LABEL_PERIOD
+
+    def _set_labels(self, labels: Mapping[str, str | None]) -> None:
+        self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": labels}})
 
     def _look_at_lock(self) -> None:
         if self._is_leading:

@@ -1,8 +1,8 @@
-"""The label of the primary's Service: a new primary takes it, from every other member too.
+"""The label of the primary's Service: whoever gets the lock takes it, from every other member too.
 
-The Services select pods by the label `role`, which the keepers set: Patroni takes it from a primary that
-hands over before the next one has it, and puts it on that one only in its next loop. Its own is
-`patroni-role`.
+The primary's Service selects pods by the label `role`, which the keepers set: Patroni takes it from a primary
+that hands over before the next one has it, and puts it on that one only in its next loop. Its own is
+`patroni-role`. The Service of the replicas has another, see pgha.keeper.
 
 A primary that is frozen, or on a node that is cut off, cannot give its label back; Kubernetes notices it
 after 40 s and more. Until then the Service would have two pods, one of them unable to write.
@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,38 @@ from pgha.kube import Api
 PIPE = Path("/run/postgresql/keeper")
 ATTEMPTS = 5
 PAUSE = 0.2
+# Whoever had the lock gave it back, or did not renew it in time.
+RELEASED, EXPIRED = "released", "expired"
+# News of the lock come with the time (monotonic: one for all containers of a pod), and are certain that long.
+CERTAIN_SECONDS = 1.0
 
 
-def take_label(api: Api, me: str, scope: str) -> list[str]:
+@dataclass(frozen=True)
+class News:
+    """What is certain: this member has just got the lock, which its former holder gave back in good order."""
+
+    has_lock: bool = False
+    was_released: bool = False
+
+
+NO_NEWS = News()
+
+
+def take_label(api: Api, me: str, scope: str, news: News = NO_NEWS) -> list[str]:
     """Put role=primary on this pod and take it from every other; return the names of those others.
+
+    Does nothing without the lock, which is looked at first unless it is certain that this member has it.
 
     A former primary that gave up in good order keeps the label until now, and loses it after this pod has it:
     kube-proxy carries out the first of two changes at once and lets the second wait for a second. From one
     that went silent it is taken first, so that the two are never both behind the Service.
     """
     # This may run late. Whoever holds the lock by now does it instead.
-    if holder(api, scope) != me:
+    if not news.has_lock and holder(api, scope) != me:
         return []
     labelled = api.pods(f"cluster-name={scope},role=primary")
     others = [pod for pod in labelled if pod["metadata"]["name"] != me]
-    silent = [pod for pod in others if says_it_leads(pod)]
+    silent = [] if news.was_released else [pod for pod in others if says_it_leads(pod)]
     for pod in silent:
         _strip(api, pod)
     if len(others) == len(labelled):
@@ -70,6 +88,26 @@ def _strip(api: Api, pod: dict[str, Any]) -> None:
     api.call("PATCH", f"/pods/{pod['metadata']['name']}", {"metadata": metadata})
 
 
+def tell_lock(how: str, pipe: Path = PIPE) -> None:
+    """Tell the keeper that this member has just got the lock. Never waits, and never fails."""
+    with suppress(OSError):
+        file = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(file, f"{how} {time.monotonic()}\n".encode())
+        finally:
+            os.close(file)
+
+
+def read_news(text: str, now: float) -> News:
+    """Read lines from the pipe; old ones, and others, only say that there is something to look at."""
+    fresh = set()
+    for line in text.splitlines():
+        how, _, when = line.partition(" ")
+        if how in {RELEASED, EXPIRED} and 0 <= now - float(when) <= CERTAIN_SECONDS:
+            fresh.add(how)
+    return News(has_lock=bool(fresh), was_released=fresh == {RELEASED})
+
+
 class Mover(threading.Thread):
     """Waits for news of this member's role on a pipe, and moves the label at once."""
 
@@ -84,23 +122,24 @@ class Mover(threading.Thread):
 
     def run(self) -> None:
         """Work until the process ends."""
-        while os.read(self._pipe, 4096):
-            self._move()
+        while news := os.read(self._pipe, 4096):
+            self._move(read_news(news.decode(), time.monotonic()))
 
     def ask(self) -> None:
         """Have it looked at now."""
         with suppress(BlockingIOError):
             os.write(self._asking, b"look\n")
 
-    def _move(self) -> None:
+    def _move(self, news: News) -> None:
         for left in reversed(range(ATTEMPTS)):
             try:
-                stripped = take_label(self._api, self._me, self._scope)
+                stripped = take_label(self._api, self._me, self._scope, news)
             except Exception as error:  # noqa: BLE001 - it must go on, whatever the answer was
                 # Also where the API server closed a connection that had nothing to do.
                 if not left:
                     self._log(f"could not move the role label: {error}")
                     return
+                news = NO_NEWS
                 time.sleep(PAUSE if left < ATTEMPTS - 1 else 0)
             else:
                 if stripped:

@@ -8,6 +8,9 @@ Each of these is measured in docs/postgres-ha-faults.md.
 A member whose pod or node is gone swallows packets, and whoever wants the lock asks every member first: so it
 waits a second for a connection, and as long as before for the answer.
 
+The keeper is told of the lock the moment it is there, and moves the label of the primary's Service while
+Patroni still prepares the promotion: proxies take a second to follow.
+
 A replica goes on following a leader whose pod is gone, as long as it leads: Patroni would cut the connection
 at once, while a pod that is deleted by force still runs, and has the end of the log to send.
 
@@ -27,6 +30,7 @@ from typing import Any
 
 import urllib3
 
+from pgha.label import EXPIRED, RELEASED, tell_lock
 from pgha.patroni import TLS, fingerprint, tls_context
 
 SHORT = 0.1
@@ -88,6 +92,21 @@ def remember(find: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return find_known
 
 
+def announce(acquire: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Let the keeper know at once when this member gets the lock, and whether it had been given back."""
+
+    def acquire_and_tell(ha: Any) -> bool:
+        # As it was when the race for it began; whoever gets it got exactly that one.
+        record = getattr(ha.dcs, "_leader_observed_record", None)
+        was_released = bool(record) and not record.get("leader")
+        is_ours = acquire(ha)
+        if is_ours:
+            tell_lock(RELEASED if was_released else EXPIRED)
+        return is_ours
+
+    return acquire_and_tell
+
+
 class Certificates(threading.Thread):
     """Tells Patroni when there are new certificates: to read its configuration again, and Postgres too."""
 
@@ -128,6 +147,7 @@ class Certificates(threading.Thread):
 def check() -> None:
     """Raise RuntimeError unless Patroni is as this expects it."""
     import patroni.daemon
+    import patroni.dcs.kubernetes
     import patroni.postgresql  # first: the two import each other
     import patroni.ha  # isort: skip
     import patroni.request
@@ -138,6 +158,7 @@ def check() -> None:
         "the two seconds of a replica": "time.sleep(2)  # Give a time to somebody to take the leader lock",
         "the function of these seconds": "def process_unhealthy_cluster(",
         "the choice of whom to follow": "def _get_node_to_follow(self, cluster: Cluster)",
+        "the moment of the lock": "def acquire_lock(self) -> bool:",
     }
     for name, text in places.items():
         if text not in source:
@@ -146,6 +167,8 @@ def check() -> None:
         raise RuntimeError("this Patroni is another one: it polls a stop differently")
     if "timeout=2, retries=0" not in source or not hasattr(patroni.request.PatroniRequest, "request"):
         raise RuntimeError("this Patroni is another one: it asks members differently")
+    if "self._leader_observed_record.get(self._LEADER)" not in inspect.getsource(patroni.dcs.kubernetes):
+        raise RuntimeError("this Patroni is another one: it remembers the lock differently")
     if not hasattr(patroni.daemon.AbstractPatroniDaemon, "sighup_handler"):
         raise RuntimeError("this Patroni is another one: it is told differently to read its configuration")
 
@@ -174,6 +197,7 @@ def main(arguments: list[str]) -> int:
     # Replaced in place, private ones too: Patroni has no setting or hook for any of these.
     patroni.ha.Ha.__init__ = init  # type: ignore[method-assign]
     patroni.ha.Ha._get_node_to_follow = remember(patroni.ha.Ha._get_node_to_follow)  # type: ignore[method-assign]  # noqa: SLF001
+    patroni.ha.Ha.acquire_lock = announce(patroni.ha.Ha.acquire_lock)  # type: ignore[method-assign]
     patroni.request.PatroniRequest.request = hurry(patroni.request.PatroniRequest.request)  # type: ignore[method-assign]
     patroni.ha.time = clock  # type: ignore[assignment]
     sys.argv = ["patroni", *arguments]

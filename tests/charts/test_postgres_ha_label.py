@@ -1,0 +1,227 @@
+"""How the label of the primary's Service moves, and when the Service of the replicas changes."""
+
+import http.client
+import json
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pgha import keeper
+from pgha.kube import Api
+from pgha.label import EXPIRED, NO_NEWS, RELEASED, Mover, News, read_news, take_label, tell_lock
+from pgha.start_patroni import announce
+
+from tests.charts.played import Answer, Server
+
+IMAGE = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha" / "image"
+PODS = "GET /api/v1/namespaces/stage/pods?labelSelector=cluster-name%3Ddb%2Crole%3Dprimary"
+LOCK = "GET /api/v1/namespaces/stage/configmaps/db-leader"
+PATCH = "PATCH /api/v1/namespaces/stage/pods/"
+
+
+def take(server: Server, news: News = NO_NEWS) -> list[str]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
+    try:
+        return take_label(Api(connection, "token", "stage"), "db-1", "db", news)
+    finally:
+        connection.close()
+
+
+def make_pod(name: str, state: str = "stopped") -> dict[str, Any]:
+    status = json.dumps({"role": "primary", "state": state})
+    return {"metadata": {"name": name, "resourceVersion": "7", "annotations": {"status": status}}}
+
+
+@pytest.mark.parametrize(
+    ("state", "news", "order"),
+    [
+        # Never two pods behind the Service that could take writes: taken away first, then put on.
+        ("running", NO_NEWS, ["db-0", "db-1"]),
+        ("running", News(has_lock=True), ["db-0", "db-1"]),
+        # It gave up: the Service gets the new one without waiting.
+        ("stopped", NO_NEWS, ["db-1", "db-0"]),
+        # It gave the lock back, and has not told that it stopped yet.
+        ("running", News(has_lock=True, was_released=True), ["db-1", "db-0"]),
+    ],
+)
+def test_takes_the_label_from_the_others_and_puts_it_on(
+    server: Server, state: str, news: News, order: list[str]
+) -> None:
+    server.routes |= {
+        LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
+        PODS: (200, {"items": [make_pod("db-0", state)]}),
+        PATCH + "db-0": (200, {}),
+        PATCH + "db-1": (200, {}),
+    }
+    assert take(server, news) == ["db-0"]
+    (patch,) = server.bodies(PATCH + "db-0")
+    assert patch == {"metadata": {"resourceVersion": "7", "labels": {"role": None}}}
+    assert server.bodies(PATCH + "db-1") == [{"metadata": {"labels": {"role": "primary"}}}]
+    assert [route[-4:] for route, *_ in server.seen if route.startswith("PATCH")] == order
+    assert {authorization for *_, authorization in server.seen} == {"Bearer token"}
+    # Who is certain to have the lock asks nobody.
+    assert bool(server.bodies(LOCK)) is not news.has_lock
+
+
+def test_a_label_that_is_there_is_left_alone(server: Server) -> None:
+    server.routes |= {
+        LOCK: (200, {"metadata": {"annotations": {"leader": "db-1"}}}),
+        PODS: (200, {"items": [make_pod("db-1")]}),
+    }
+    assert take(server) == []
+    assert not server.bodies(PATCH + "db-1")
+
+
+def test_leaves_everybody_alone_without_the_lock(server: Server) -> None:
+    server.routes[LOCK] = (200, {"metadata": {"annotations": {"leader": "db-2"}}})
+    assert take(server) == []
+    assert [route for route, *_ in server.seen] == [LOCK]
+
+
+def test_an_answer_that_is_no_success_is_an_error(server: Server) -> None:
+    server.routes[LOCK] = (403, "")
+    with pytest.raises(OSError, match="403"):
+        take(server)
+
+
+@pytest.mark.parametrize(
+    ("text", "news"),
+    [
+        ("role\n", NO_NEWS),
+        ("released 99.5\n", News(has_lock=True, was_released=True)),
+        ("expired 99.5\n", News(has_lock=True)),
+        ("released 99.5\nrole\nlook\n", News(has_lock=True, was_released=True)),
+        # Read late: it may be another's by now.
+        ("released 98.9\n", NO_NEWS),
+        ("released 98.9\nexpired 99.5\n", News(has_lock=True)),
+        # Twice in a second, once in good order and once not.
+        ("released 99.3\nexpired 99.5\n", News(has_lock=True)),
+    ],
+)
+def test_news_are_certain_for_a_second(text: str, news: News) -> None:
+    assert read_news(text, 100.0) == news
+
+
+@pytest.mark.parametrize(
+    ("record", "how"),
+    [
+        ({"leader": "db-0", "transitions": "3"}, EXPIRED),
+        ({"transitions": "3"}, RELEASED),
+        # Nobody had it, or this Patroni keeps it elsewhere: nothing is known of the one before.
+        ({}, EXPIRED),
+        (None, EXPIRED),
+    ],
+)
+def test_patroni_tells_how_it_got_the_lock(
+    monkeypatch: pytest.MonkeyPatch, record: dict[str, str] | None, how: str
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("pgha.start_patroni.tell_lock", told.append)
+    ha = SimpleNamespace(dcs=SimpleNamespace(_leader_observed_record=record))
+    if record is None:
+        del ha.dcs._leader_observed_record  # noqa: SLF001
+    assert announce(lambda _: False)(ha) is False
+    assert told == []
+    assert announce(lambda _: True)(ha) is True
+    assert told == [how]
+
+
+def test_without_a_keeper_that_listens_nothing_waits(tmp_path: Path) -> None:
+    tell_lock(RELEASED, tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    tell_lock(RELEASED, tmp_path / "pipe")
+    script = IMAGE / "tell_keeper.sh"
+    assert subprocess.run(["sh", str(script)], check=False, timeout=10).returncode == 0
+
+
+def test_news_on_the_pipe_move_it_at_once(server: Server, tmp_path: Path) -> None:
+    moved = threading.Event()
+    failures = iter([(503, "")])
+
+    def lock() -> Answer:
+        return next(failures, (200, {"metadata": {"annotations": {"leader": "db-1"}}}))
+
+    def patched() -> Answer:
+        moved.set()
+        return 200, {}
+
+    server.routes |= {
+        LOCK: lock,
+        PODS: (200, {"items": []}),
+        PATCH + "db-1": patched,
+    }
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    api = Api(http.client.HTTPConnection("127.0.0.1", server.server_address[1]), token, "stage")
+    pipe = tmp_path / "keeper"
+    Mover(api, "db-1", "db", print, pipe).start()
+    with pipe.open("r+b", buffering=0) as news:
+        news.write(b"role\n")
+        assert moved.wait(10)
+    assert {authorization for *_, authorization in server.seen} == {"Bearer first"}
+    # A token is read when it is needed: the kubelet renews it.
+    token.write_text("second\n")
+    moved.clear()
+    tell_lock(RELEASED, pipe)
+    assert moved.wait(10)
+    assert server.seen[-1][2] == "Bearer second"
+    # It had failed once, and this time it did not ask.
+    assert len(server.bodies(LOCK)) == 2
+
+
+class Member:
+    """A keeper on a server that leads or does not, with a lock that somebody has."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.patches: list[dict[str, Any]] = []
+        self.asked = 0
+        self.holder = "db-0"
+        self.keeper = keeper.Keeper(None, self, self, "db-1", "db")  # type: ignore[arg-type]
+        self.keeper._connection = object()  # noqa: SLF001
+        monkeypatch.setattr(keeper, "holder", lambda *_: self.holder)
+
+    def call(self, method: str, path: str, body: Any) -> None:
+        assert (method, path) == ("PATCH", "/pods/db-1")
+        self.patches.append(body["metadata"]["labels"])
+
+    def ask(self) -> None:
+        self.asked += 1
+
+    def round(self, *, leads: bool) -> list[dict[str, Any]]:
+        """Let it look once; return what it changed."""
+        self.patches.clear()
+        self.keeper._is_leading = leads  # noqa: SLF001
+        self.keeper._look_at_label()  # noqa: SLF001
+        return list(self.patches)
+
+
+def test_a_new_primary_is_read_from_until_the_primary_s_service_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    member = Member(monkeypatch)
+    replica = [{"role": "replica", "postgres-ha/reads": "true"}]
+    assert member.round(leads=False) == replica
+    assert member.asked == 1, "so that its connection is open when it matters"
+    assert member.round(leads=False) == []
+    member.holder = "db-1"
+    assert member.round(leads=True) == []
+    assert member.round(leads=True) == [{"postgres-ha/reads": None}]
+    assert member.round(leads=True) == []
+    # It has no role to give away before there is another who has it.
+    member.holder = ""
+    assert member.round(leads=False) == []
+    member.holder = "db-2"
+    assert member.round(leads=False) == replica
+
+
+def test_the_labels_of_a_replica_are_set_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    member = Member(monkeypatch)
+    now = time.monotonic()
+    assert member.round(leads=False)
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: now + keeper.LABEL_PERIOD + 1))
+    assert member.round(leads=False)

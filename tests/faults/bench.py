@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.faults.benchmark import count, have_database
+from tests.faults.benchmark import count, have_database, own
 from tests.faults.database import ROOT, Database
 from tests.faults.ledger import Report
 from tests.faults.machine import Speed, Watch, sum_up
@@ -95,7 +95,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how long writes pause.")
     parser.add_argument("--runs", type=count, default=5, help="of each case (5)")
     parser.add_argument("--cases", default=",".join(AIMS), help="some of them, separated by commas (all)")
-    parser.add_argument("--namespace", default="faults-bench", help="made and removed (faults-bench)")
+    parser.add_argument(
+        "--namespace", type=own, default="faults-bench", help="made and removed (faults-bench)"
+    )
     arguments = parser.parse_args()
     unknown = [case for case in arguments.cases.split(",") if case not in AIMS]
     if unknown:

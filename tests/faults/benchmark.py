@@ -17,6 +17,7 @@ from tests.namespaces import have_namespace
 
 LOOK_SECONDS = 30
 INTERRUPTED = 130
+PREFIX = "faults-"
 
 
 def count(text: str) -> int:
@@ -25,6 +26,13 @@ def count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return number
+
+
+def own(text: str) -> str:
+    """Read the name of a namespace, for argparse: it is removed at the end, so it is none of anybody else."""
+    if not text.startswith(PREFIX):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with {PREFIX}")
+    return text
 
 
 @contextmanager

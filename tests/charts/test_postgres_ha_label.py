@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from pgha import keeper
-from pgha.kube import Api
-from pgha.label import EXPIRED, NO_NEWS, RELEASED, Mover, News, read_news, take_label, tell_lock
+from pgha.kube import Api, ApiError
+from pgha.label import NO_NEWS, Mover, News, read_news, take_label, tell_lock
 from pgha.start_patroni import announce
 
 from tests.charts.played import Answer, Server
@@ -46,7 +46,9 @@ def make_pod(name: str, state: str = "stopped") -> dict[str, Any]:
         # It gave up: the Service gets the new one without waiting.
         ("stopped", NO_NEWS, ["db-1", "db-0"]),
         # It gave the lock back, and has not told that it stopped yet.
-        ("running", News(has_lock=True, was_released=True), ["db-1", "db-0"]),
+        ("running", News(has_lock=True, released_by="db-0"), ["db-1", "db-0"]),
+        # Somebody else gave it back: this one went silent before.
+        ("running", News(has_lock=True, released_by="db-2"), ["db-0", "db-1"]),
     ],
 )
 def test_takes_the_label_from_the_others_and_puts_it_on(
@@ -93,53 +95,60 @@ def test_an_answer_that_is_no_success_is_an_error(server: Server) -> None:
     ("text", "news"),
     [
         ("role\n", NO_NEWS),
-        ("released 99.5\n", News(has_lock=True, was_released=True)),
-        ("expired 99.5\n", News(has_lock=True)),
-        ("released 99.5\nrole\nlook\n", News(has_lock=True, was_released=True)),
+        ("lock 99.5 db-0\n", News(has_lock=True, released_by="db-0")),
+        ("lock 99.5 \n", News(has_lock=True)),
+        ("lock 99.5 db-0\nrole\nlook\n", News(has_lock=True, released_by="db-0")),
         # Read late: it may be another's by now.
-        ("released 98.9\n", NO_NEWS),
-        ("released 98.9\nexpired 99.5\n", News(has_lock=True)),
-        # Twice in a second, once in good order and once not.
-        ("released 99.3\nexpired 99.5\n", News(has_lock=True)),
+        ("lock 98.9 db-0\n", NO_NEWS),
+        ("lock 99.3 db-0\nlock 99.5 \n", News(has_lock=True)),
+        ("lock 98.9 db-0\nlock 99.5 db-2\n", News(has_lock=True, released_by="db-2")),
+        # The clock of another machine, or half a line.
+        ("lock 100.5 db-0\n", NO_NEWS),
+        ("lock soon db-0\n", NO_NEWS),
+        ("lock\n", NO_NEWS),
+        ("\n\ufffd", NO_NEWS),
     ],
 )
-def test_news_are_certain_for_a_second(text: str, news: News) -> None:
+def test_news_of_the_lock_are_certain_for_a_second(text: str, news: News) -> None:
     assert read_news(text, 100.0) == news
 
 
 @pytest.mark.parametrize(
-    ("record", "how"),
+    ("record", "last", "released_by"),
     [
-        ({"leader": "db-0", "transitions": "3"}, EXPIRED),
-        ({"transitions": "3"}, RELEASED),
-        # Nobody had it, or this Patroni keeps it elsewhere: nothing is known of the one before.
-        ({}, EXPIRED),
-        (None, EXPIRED),
+        ({"leader": "db-0", "transitions": "3"}, "db-0", ""),
+        ({"transitions": "3"}, "db-0", "db-0"),
+        # Nobody is known to have had it.
+        ({"transitions": "3"}, None, ""),
+        ({}, "db-0", ""),
     ],
 )
 def test_patroni_tells_how_it_got_the_lock(
-    monkeypatch: pytest.MonkeyPatch, record: dict[str, str] | None, how: str
+    monkeypatch: pytest.MonkeyPatch, record: dict[str, str], last: str | None, released_by: str
 ) -> None:
     told: list[str] = []
     monkeypatch.setattr("pgha.start_patroni.tell_lock", told.append)
-    ha = SimpleNamespace(dcs=SimpleNamespace(_leader_observed_record=record))
-    if record is None:
-        del ha.dcs._leader_observed_record  # noqa: SLF001
+    cluster = SimpleNamespace(leader=SimpleNamespace(name=last) if last else None)
+    ha = SimpleNamespace(dcs=SimpleNamespace(_leader_observed_record=record), old_cluster=cluster)
     assert announce(lambda _: False)(ha) is False
     assert told == []
     assert announce(lambda _: True)(ha) is True
-    assert told == [how]
+    assert told == [released_by]
 
 
 def test_without_a_keeper_that_listens_nothing_waits(tmp_path: Path) -> None:
-    tell_lock(RELEASED, tmp_path / "nowhere")
+    tell_lock("db-0", tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")
-    tell_lock(RELEASED, tmp_path / "pipe")
+    tell_lock("db-0", tmp_path / "pipe")
     script = IMAGE / "tell_keeper.sh"
     assert subprocess.run(["sh", str(script)], check=False, timeout=10).returncode == 0
 
 
-def test_news_on_the_pipe_move_it_at_once(server: Server, tmp_path: Path) -> None:
+def test_news_on_the_pipe_move_it_at_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is.
+    monkeypatch.setattr("pgha.label.CERTAIN_SECONDS", 60.0)
     moved = threading.Event()
     failures = iter([(503, "")])
 
@@ -167,7 +176,7 @@ def test_news_on_the_pipe_move_it_at_once(server: Server, tmp_path: Path) -> Non
     # A token is read when it is needed: the kubelet renews it.
     token.write_text("second\n")
     moved.clear()
-    tell_lock(RELEASED, pipe)
+    tell_lock("db-0", pipe)
     assert moved.wait(10)
     assert server.seen[-1][2] == "Bearer second"
     # It had failed once, and this time it did not ask.
@@ -175,19 +184,36 @@ def test_news_on_the_pipe_move_it_at_once(server: Server, tmp_path: Path) -> Non
 
 
 class Member:
-    """A keeper on a server that leads or does not, with a lock that somebody has."""
+    """A keeper on a server that leads or does not, with a lock that somebody has; and its pod."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.patches: list[dict[str, Any]] = []
         self.asked = 0
+        self.version = 1
         self.holder = "db-0"
+        self.refusals: list[ApiError] = []
         self.keeper = keeper.Keeper(None, self, self, "db-1", "db")  # type: ignore[arg-type]
         self.keeper._connection = object()  # noqa: SLF001
-        monkeypatch.setattr(keeper, "holder", lambda *_: self.holder)
+        monkeypatch.setattr(keeper, "holder", lambda *_: self.look())
 
-    def call(self, method: str, path: str, body: Any) -> None:
-        assert (method, path) == ("PATCH", "/pods/db-1")
-        self.patches.append(body["metadata"]["labels"])
+    def look(self) -> str:
+        """Tell the holder; whoever gets the lock changes the pod right after that."""
+        seen = self.holder
+        if self.holder == "soon":
+            self.version += 1
+        return seen
+
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        assert path == "/pods/db-1"
+        if method == "GET":
+            return {"metadata": {"resourceVersion": str(self.version)}}
+        metadata = body["metadata"]
+        if metadata.get("resourceVersion", str(self.version)) != str(self.version):
+            raise ApiError(409, "the object has been modified")
+        if self.refusals:
+            raise self.refusals.pop()
+        self.patches.append(metadata["labels"])
+        return {}
 
     def ask(self) -> None:
         self.asked += 1
@@ -196,27 +222,31 @@ class Member:
         """Let it look once; return what it changed."""
         self.patches.clear()
         self.keeper._is_leading = leads  # noqa: SLF001
-        self.keeper._look_at_label()  # noqa: SLF001
+        self.keeper._attempt("label", self.keeper._look_at_label)  # noqa: SLF001
         return list(self.patches)
+
+
+REPLICA = [{"role": "replica", "postgres-ha/reads": "true"}]
+NO_REPLICA = [{"postgres-ha/reads": None}]
 
 
 def test_a_new_primary_is_read_from_until_the_primary_s_service_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     member = Member(monkeypatch)
-    replica = [{"role": "replica", "postgres-ha/reads": "true"}]
-    assert member.round(leads=False) == replica
+    assert member.round(leads=False) == REPLICA
     assert member.asked == 1, "so that its connection is open when it matters"
     assert member.round(leads=False) == []
-    member.holder = "db-1"
-    assert member.round(leads=True) == []
-    assert member.round(leads=True) == [{"postgres-ha/reads": None}]
-    assert member.round(leads=True) == []
-    # It has no role to give away before there is another who has it.
-    member.holder = ""
-    assert member.round(leads=False) == []
-    member.holder = "db-2"
-    assert member.round(leads=False) == replica
+    for _ in range(2):
+        member.holder = "db-1"
+        assert member.round(leads=True) == []
+        assert member.round(leads=True) == NO_REPLICA
+        assert member.round(leads=True) == []
+        # It has no role to give away before there is another who has it.
+        member.holder = ""
+        assert member.round(leads=False) == []
+        member.holder = "db-2"
+        assert member.round(leads=False) == REPLICA
 
 
 def test_the_labels_of_a_replica_are_set_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,3 +255,30 @@ def test_the_labels_of_a_replica_are_set_again_after_a_while(monkeypatch: pytest
     assert member.round(leads=False)
     monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: now + keeper.LABEL_PERIOD + 1))
     assert member.round(leads=False)
+
+
+def test_who_gets_the_lock_meanwhile_does_not_become_a_replica_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    member = Member(monkeypatch)
+    member.holder = "soon"
+    assert member.round(leads=False) == []
+    member.holder = "db-0"
+    assert member.round(leads=False) == REPLICA
+
+
+def test_labels_that_were_refused_are_set_in_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    member = Member(monkeypatch)
+    member.refusals = [ApiError(500, "not now")]
+    assert member.round(leads=False) == []
+    assert member.round(leads=False) == REPLICA
+    member.holder = "db-1"
+    assert member.round(leads=True) == []
+    member.refusals = [ApiError(500, "not now")]
+    assert member.round(leads=True) == []
+    assert member.round(leads=True) == NO_REPLICA
+    # The API server did what was asked, and its answer was lost: it counts as done by nobody.
+    member.holder = "db-2"
+    member.refusals = [ApiError(500, "not now")]
+    assert member.round(leads=False) == []
+    member.holder = "db-1"
+    assert member.round(leads=True) == []
+    assert member.round(leads=True) == NO_REPLICA

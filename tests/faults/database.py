@@ -114,6 +114,12 @@ class Database:
         selector = f"cluster-name={self.release}"
         return list(json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"])
 
+    def labelled(self, label: str) -> set[str]:
+        """Name the members' pods with a label."""
+        selector = f"cluster-name={self.release},{label}"
+        words = ("get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}")
+        return set(self.kubectl(*words).split())
+
     def starts(self) -> dict[tuple[str, str], int]:
         """Count how often each container of each member was started again."""
         return {

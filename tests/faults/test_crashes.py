@@ -9,7 +9,7 @@ from tests.faults.ledger import Report
 from tests.faults.nodes import Nodes
 from tests.faults.trial import Trial
 
-# A Postgres that is deleted by force has two seconds to stop.
+# What is quick is not quick on any machine: a Postgres that is deleted by force has two seconds to stop.
 ATTEMPTS = 3
 
 

@@ -141,7 +141,7 @@ postgresql:
     {{- if .Values.storage.wal.enabled }}
     - waldir: /pgwal/17
     {{- end }}
-  # The keeper moves the label of the primary's Service while Postgres is being promoted.
+  # The keeper looks at the label of the primary's Service again, should it not have heard of the lock.
   callbacks:
     on_start: postgres-ha-tell-keeper
     on_role_change: postgres-ha-tell-keeper

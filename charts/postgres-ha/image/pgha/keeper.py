@@ -1,7 +1,8 @@
 """Runs beside Patroni in every member, in a container of its own, and does what Patroni does not.
 
 - A Postgres that is gone is told to Patroni at once, which else would look at its next loop only.
-- Whoever gets the lock takes the label of the primary's Service, before it is promoted.
+- Whoever gets the lock takes the label of the primary's Service, before it is promoted. A replica has that of
+  the replicas' Service, and loses it some seconds after it was promoted.
 - A replica frees the lock of a primary whose pod is gone, once its Postgres has shut down.
 - On the primary: roles, databases and extensions are made as declared, the application gets the authority of
   the certificates, and writes stop while a volume is nearly full.
@@ -9,6 +10,7 @@
 What it did, and what is wrong, is in the annotation postgres-ha/keeper of the pod, and in the log.
 """
 
+import http
 import json
 import os
 import select
@@ -22,7 +24,7 @@ import psycopg
 
 from pgha.desired import Desired, fetch_desired
 from pgha.guard import Guard
-from pgha.kube import Api
+from pgha.kube import Api, ApiError
 from pgha.label import Mover, holder
 from pgha.lock import LockWatch
 from pgha.patroni import TLS, Patroni, fingerprint, tls_context
@@ -63,7 +65,7 @@ class Keeper:
         self._lock = LockWatch(api, pod, scope, log)
         self._certificates = ""
         self._is_leading = False
-        # As the primary: since the round before, and whether it is still among those that are read from.
+        # Whether it led in the round before, and whether its pod may have the label of the replicas' Service.
         self._was_leading, self._reads = False, True
         self._low = ""
         self._replica_until = 0.0
@@ -160,18 +162,27 @@ class Keeper:
                 self._reads = False
             self._was_leading, self._replica_until = True, 0.0
             return
-        self._was_leading = False
+        self._was_leading, self._reads = False, True
         now = time.monotonic()
+        if now < self._replica_until:
+            return
+        # Before the lock is looked at: who gets it meanwhile changes the pod, and the API refuses this then.
+        version = self._api.call("GET", f"/pods/{self._pod}")["metadata"]["resourceVersion"]
         # A former primary keeps its label until there is a new one, see pgha.label.
-        if now >= self._replica_until and holder(self._api, self._scope) not in {"", self._pod}:
-            self._set_labels({"role": "replica", READS: "true"})
-            self._reads = True
+        if holder(self._api, self._scope) not in {"", self._pod}:
+            try:
+                self._set_labels({"role": "replica", READS: "true"}, version)
+            except ApiError as error:
+                if error.status != http.HTTPStatus.CONFLICT:
+                    raise
+                return
             # It finds nothing to do, and has an open connection when there is.
             self._mover.ask()
             self._replica_until = now + LABEL_PERIOD
 
-    def _set_labels(self, labels: Mapping[str, str | None]) -> None:
-        self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": labels}})
+    def _set_labels(self, labels: Mapping[str, str | None], version: str = "") -> None:
+        metadata = {"labels": labels} | ({"resourceVersion": version} if version else {})
+        self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": metadata})
 
     def _look_at_lock(self) -> None:
         if self._is_leading:

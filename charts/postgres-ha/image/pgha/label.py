@@ -23,18 +23,18 @@ from pgha.kube import Api
 PIPE = Path("/run/postgresql/keeper")
 ATTEMPTS = 5
 PAUSE = 0.2
-# Whoever had the lock gave it back, or did not renew it in time.
-RELEASED, EXPIRED = "released", "expired"
-# News of the lock come with the time (monotonic: one for all containers of a pod), and are certain that long.
+# What Patroni tells when this member gets the lock: this word, the time (monotonic: one for all containers of
+# a pod), and who gave it back. It is certain for that long.
+LOCK = "lock"
 CERTAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class News:
-    """What is certain: this member has just got the lock, which its former holder gave back in good order."""
+    """What is certain: this member has just got the lock, and who gave it back; empty where it expired."""
 
     has_lock: bool = False
-    was_released: bool = False
+    released_by: str = ""
 
 
 NO_NEWS = News()
@@ -54,7 +54,8 @@ def take_label(api: Api, me: str, scope: str, news: News = NO_NEWS) -> list[str]
         return []
     labelled = api.pods(f"cluster-name={scope},role=primary")
     others = [pod for pod in labelled if pod["metadata"]["name"] != me]
-    silent = [] if news.was_released else [pod for pod in others if says_it_leads(pod)]
+    # Who gave the lock back has stopped, and may not have said so yet.
+    silent = [pod for pod in others if says_it_leads(pod) and pod["metadata"]["name"] != news.released_by]
     for pod in silent:
         _strip(api, pod)
     if len(others) == len(labelled):
@@ -88,24 +89,26 @@ def _strip(api: Api, pod: dict[str, Any]) -> None:
     api.call("PATCH", f"/pods/{pod['metadata']['name']}", {"metadata": metadata})
 
 
-def tell_lock(how: str, pipe: Path = PIPE) -> None:
+def tell_lock(released_by: str, pipe: Path = PIPE) -> None:
     """Tell the keeper that this member has just got the lock. Never waits, and never fails."""
     with suppress(OSError):
         file = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         try:
-            os.write(file, f"{how} {time.monotonic()}\n".encode())
+            os.write(file, f"{LOCK} {time.monotonic()} {released_by}\n".encode())
         finally:
             os.close(file)
 
 
 def read_news(text: str, now: float) -> News:
-    """Read lines from the pipe; old ones, and others, only say that there is something to look at."""
-    fresh = set()
-    for line in text.splitlines():
-        how, _, when = line.partition(" ")
-        if how in {RELEASED, EXPIRED} and 0 <= now - float(when) <= CERTAIN_SECONDS:
-            fresh.add(how)
-    return News(has_lock=bool(fresh), was_released=fresh == {RELEASED})
+    """Read the last line about the lock; any other only says that there is something to look at."""
+    for line in reversed(text.splitlines()):
+        match line.split():
+            case [word, when, *who] if word == LOCK:
+                with suppress(ValueError):
+                    if 0 <= now - float(when) <= CERTAIN_SECONDS:
+                        return News(has_lock=True, released_by=" ".join(who))
+                return NO_NEWS
+    return NO_NEWS
 
 
 class Mover(threading.Thread):
@@ -122,8 +125,8 @@ class Mover(threading.Thread):
 
     def run(self) -> None:
         """Work until the process ends."""
-        while news := os.read(self._pipe, 4096):
-            self._move(read_news(news.decode(), time.monotonic()))
+        while text := os.read(self._pipe, 4096):
+            self._move(read_news(text.decode(errors="replace"), time.monotonic()))
 
     def ask(self) -> None:
         """Have it looked at now."""
@@ -143,5 +146,6 @@ class Mover(threading.Thread):
                 time.sleep(PAUSE if left < ATTEMPTS - 1 else 0)
             else:
                 if stripped:
-                    self._log(f"took role=primary from {', '.join(stripped)}")
+                    how = "as soon as it had the lock" if news.has_lock else "at a later look"
+                    self._log(f"took role=primary from {', '.join(stripped)}, {how}")
                 return

@@ -30,7 +30,7 @@ from typing import Any
 
 import urllib3
 
-from pgha.label import EXPIRED, RELEASED, tell_lock
+from pgha.label import tell_lock
 from pgha.patroni import TLS, fingerprint, tls_context
 
 SHORT = 0.1
@@ -93,15 +93,16 @@ def remember(find: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def announce(acquire: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Let the keeper know at once when this member gets the lock, and whether it had been given back."""
+    """Let the keeper know at once when this member gets the lock, and who had given it back."""
 
     def acquire_and_tell(ha: Any) -> bool:
-        # As it was when the race for it began; whoever gets it got exactly that one.
+        # Patroni gets the lock only if this is still what is stored; one that expired names its holder still.
         record = getattr(ha.dcs, "_leader_observed_record", None)
-        was_released = bool(record) and not record.get("leader")
+        last = getattr(ha.old_cluster, "leader", None)
+        released_by = last.name if last and record and not record.get("leader") else ""
         is_ours = acquire(ha)
         if is_ours:
-            tell_lock(RELEASED if was_released else EXPIRED)
+            tell_lock(released_by)
         return is_ours
 
     return acquire_and_tell
@@ -158,7 +159,8 @@ def check() -> None:
         "the two seconds of a replica": "time.sleep(2)  # Give a time to somebody to take the leader lock",
         "the function of these seconds": "def process_unhealthy_cluster(",
         "the choice of whom to follow": "def _get_node_to_follow(self, cluster: Cluster)",
-        "the moment of the lock": "def acquire_lock(self) -> bool:",
+        "the moment of the lock": "if self.acquire_lock():",
+        "who had the lock": "self.old_cluster = cluster",
     }
     for name, text in places.items():
         if text not in source:

@@ -19,7 +19,7 @@ from tests.cluster.trial import Done, Trial
 # A watchdog: the first test makes three stages and promotes a second version through them.
 pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
-# A failure is told in less than a minute on a machine that has nothing else to do; at a timeout it would be five.
+# A failure is told in less than a minute where the machine has nothing else to do; at a timeout, after five.
 FAST = 150
 RELEASES = ("notejam", "notejam-db")
 

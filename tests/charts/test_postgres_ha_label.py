@@ -183,10 +183,14 @@ def test_news_on_the_pipe_move_it_at_once(
     assert len(server.bodies(LOCK)) == 2
 
 
-class Member:
-    """A keeper on a server that leads or does not, with a lock that somebody has; and its pod."""
+class Member(Api):
+    """A keeper on a server that leads or does not; it stands for the API, with its pod and the lock.
+
+    What no other method makes happen is set, and called, under the private names of the keeper.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(http.client.HTTPConnection("nowhere"), "token", "stage")
         self.patches: list[dict[str, Any]] = []
         self.asked = 0
         self.version = 1
@@ -203,8 +207,8 @@ class Member:
             self.version += 1
         return seen
 
-    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        assert path == "/pods/db-1"
+    def call(self, method: str, path: str, body: Any = None, group: str = "") -> dict[str, Any]:
+        assert (path, group) == ("/pods/db-1", "")
         if method == "GET":
             return {"metadata": {"resourceVersion": str(self.version)}}
         metadata = body["metadata"]

@@ -1,5 +1,6 @@
 """When a replica frees the lock of another member: on a real primary and a real replica."""
 
+import http.client
 import json
 import os
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from pgha import lock
-from pgha.kube import ApiError
+from pgha.kube import Api, ApiError
 from pgha.lock import Lock, LockWatch, Place, answers, has_shut_down, is_gone, name_segment, read_lock, show
 from pgha.patroni import Patroni
 from pgha.start_patroni import hurry, remember
@@ -45,18 +46,19 @@ def make_lock(**more: str) -> dict[str, Any]:
     return {"metadata": {"resourceVersion": "7", "annotations": annotations}}
 
 
-class Store:
+class Store(Api):
     """Stands for the API: the lock, and the pod of its holder."""
 
     def __init__(self) -> None:
+        super().__init__(http.client.HTTPConnection("nowhere"), "token", "stage")
         self.pod: dict[str, Any] | None = None
         self.lock = make_lock()
         self.conflict = False
         self.calls: list[str] = []
         self.patches: list[object] = []
 
-    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        assert path == "/configmaps/db-leader"
+    def call(self, method: str, path: str, body: object = None, group: str = "") -> dict[str, Any]:
+        assert (path, group) == ("/configmaps/db-leader", "")
         self.calls.append(method)
         if method == "PATCH":
             if self.conflict:
@@ -64,7 +66,8 @@ class Store:
             self.patches.append(body)
         return self.lock
 
-    def find(self, path: str) -> dict[str, Any] | None:
+    def find(self, path: str, group: str = "") -> dict[str, Any] | None:
+        assert not group
         self.calls.append(path)
         return self.pod
 
@@ -76,8 +79,7 @@ class Watched:
         self.pair, self.store = pair, Store()
         self.said: list[str] = []
         self.now = 0.0
-        api: Any = self.store
-        self.watch = LockWatch(api, "db-1", "db", self.said.append, self.reach, lambda: self.now)
+        self.watch = LockWatch(self.store, "db-1", "db", self.said.append, self.reach, lambda: self.now)
 
     def reach(self, address: str) -> Any:
         self.store.calls.append(address)

@@ -14,6 +14,8 @@ from tests.namespaces import have_namespace
 
 POSTGRES, PATRONI, METRICS = 5432, 8008, 9187
 ROLE = "notes.example.com/role"
+# As --set has it, where a dot begins the next key.
+WITH_ROLE = f"podSelector.matchLabels.{ROLE.replace('.', chr(92) + '.')}"
 # A packet that is dropped gets no answer: all ports at once, and a while for each.
 KNOCK = """
 import concurrent.futures, socket, sys
@@ -37,7 +39,7 @@ def outside(context: str) -> Iterator[str]:
 
 def start(name: str, database: Database, namespace: str) -> Callable[[], set[int]]:
     """Run a pod, with a role of its own name; return what tells the ports of the member that it reaches."""
-    pod = json.loads(json.dumps(make_pod(name, database)))
+    pod = make_pod(name, database)
     pod["metadata"]["labels"] = {ROLE: name}
     container = pod["spec"]["containers"][0]
     del container["env"], container["volumeMounts"], pod["spec"]["volumes"]
@@ -69,8 +71,8 @@ def test_who_reaches_which_port(other: Database, outside: str) -> None:
     become({POSTGRES}, {POSTGRES}, set(), set())
 
     named = (
-        f"networkPolicy.clients[0].podSelector.matchLabels.{ROLE.replace('.', chr(92) + '.')}=app",
-        f"networkPolicy.monitoring[0].podSelector.matchLabels.{ROLE.replace('.', chr(92) + '.')}=prometheus",
+        f"networkPolicy.clients[0].{WITH_ROLE}=app",
+        f"networkPolicy.monitoring[0].{WITH_ROLE}=prometheus",
         f"networkPolicy.monitoring[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name={outside}",
     )
     other.apply("upgrade", *metrics, *named, members=1)

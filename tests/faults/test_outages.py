@@ -45,12 +45,7 @@ def test_it_is_cut_off(database: Database, trial: Trial, nodes: Nodes) -> None:
     def cut() -> None:
         with nodes.cut_off(primary):
             wait_until("another leads", lambda: database.primary() != primary, 90)
-            labelled = [
-                pod["metadata"]["name"]
-                for pod in database.pods()
-                if pod["metadata"]["labels"].get("role") == "primary"
-            ]
-            assert primary not in labelled
+            assert primary not in database.labelled("role=primary")
 
     assert_nothing_lost(trial.play("primary cut off", cut))
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.faults.database import Database, FaultError, names_of, wait_until
 from tests.faults.ledger import MODES, Report, Row, make_report, parse_ledger
@@ -129,7 +130,7 @@ class Trial:
         return found
 
 
-def make_pod(name: str, database: Database) -> dict[str, object]:
+def make_pod(name: str, database: Database) -> dict[str, Any]:
     """Return the writers' pod, with a ConfigMap of the same name.
 
     The database's own image has Python and a driver.

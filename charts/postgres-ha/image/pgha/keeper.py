@@ -10,21 +10,20 @@
 What it did, and what is wrong, is in the annotation postgres-ha/keeper of the pod, and in the log.
 """
 
-import http
 import json
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
 from pgha.desired import Desired, fetch_desired
 from pgha.guard import Guard
-from pgha.kube import Api, ApiError
+from pgha.kube import Api
 from pgha.label import Mover, holder
 from pgha.lock import LockWatch
 from pgha.patroni import TLS, Patroni, fingerprint, tls_context
@@ -158,7 +157,7 @@ class Keeper:
             self._mover.ask()
             if self._was_leading and self._reads:
                 # Not in the first round: proxies let the second of two changes wait; `role` must go first.
-                self._set_labels({READS: None})
+                self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": {"labels": {READS: None}}})
                 self._reads = False
             self._was_leading, self._replica_until = True, 0.0
             return
@@ -167,22 +166,15 @@ class Keeper:
         if now < self._replica_until:
             return
         # Before the lock is looked at: who gets it meanwhile changes the pod, and the API refuses this then.
-        version = self._api.call("GET", f"/pods/{self._pod}")["metadata"]["resourceVersion"]
+        path = f"/pods/{self._pod}"
+        version = self._api.call("GET", path)["metadata"]["resourceVersion"]
         # A former primary keeps its label until there is a new one, see pgha.label.
-        if holder(self._api, self._scope) not in {"", self._pod}:
-            try:
-                self._set_labels({"role": "replica", READS: "true"}, version)
-            except ApiError as error:
-                if error.status != http.HTTPStatus.CONFLICT:
-                    raise
-                return
+        if holder(self._api, self._scope) in {"", self._pod}:
+            return
+        if self._api.patch_unchanged(path, version, {"labels": {"role": "replica", READS: "true"}}):
             # It finds nothing to do, and has an open connection when there is.
             self._mover.ask()
             self._replica_until = now + LABEL_PERIOD
-
-    def _set_labels(self, labels: Mapping[str, str | None], version: str = "") -> None:
-        metadata = {"labels": labels} | ({"resourceVersion": version} if version else {})
-        self._api.call("PATCH", f"/pods/{self._pod}", {"metadata": metadata})
 
     def _look_at_lock(self) -> None:
         if self._is_leading:

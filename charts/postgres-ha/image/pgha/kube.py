@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -79,6 +80,16 @@ class Api:
             self.call("DELETE", path)
         except ApiError as error:
             if error.status == http.HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def patch_unchanged(self, path: str, version: str, metadata: Mapping[str, object]) -> bool:
+        """Patch an object's metadata if it still is of this resourceVersion; say whether it was."""
+        try:
+            self.call("PATCH", path, {"metadata": {**metadata, "resourceVersion": version}})
+        except ApiError as error:
+            if error.status == http.HTTPStatus.CONFLICT:
                 return False
             raise
         return True

@@ -11,7 +11,6 @@ for it could start Postgres again. With a server that was killed, or is only out
 record, and the lock stays until it expires.
 """
 
-import http
 import json
 import os
 import re
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pgha.kube import Api, ApiError
+from pgha.kube import Api
 from pgha.label import what_patroni_says
 from pgha.patroni import Patroni
 
@@ -160,18 +159,10 @@ class LockWatch:
             return
         if answers(self._patroni(lock.address)):
             return
-        # The version: whoever changed it meanwhile is alive.
-        metadata = {
-            "resourceVersion": found["metadata"]["resourceVersion"],
-            "annotations": {"leader": None},
-        }
-        try:
-            self._api.call("PATCH", self._path, {"metadata": metadata})
-        except ApiError as error:
-            if error.status != http.HTTPStatus.CONFLICT:
-                raise
-            return
-        self._log(f"freed the lock of {lock.holder}: its pod is gone, and its Postgres has shut down")
+        # Whoever changed it meanwhile is alive.
+        version = found["metadata"]["resourceVersion"]
+        if self._api.patch_unchanged(self._path, version, {"annotations": {"leader": None}}):
+            self._log(f"freed the lock of {lock.holder}: its pod is gone, and its Postgres has shut down")
 
 
 def read_lock(found: Mapping[str, Any]) -> Lock | None:

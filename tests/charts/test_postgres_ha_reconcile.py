@@ -25,7 +25,6 @@ BACKUP = {
     "memberOf": ["pg_read_all_data"],
     "secret": {"name": "reader", "key": "password"},
 }
-MORE = {"name": "more", "owner": "reader", "user": "reader"}
 
 
 def wish(*roles: dict[str, Any], **database: Any) -> Desired:
@@ -112,6 +111,22 @@ def test_an_owner_takes_over_and_the_user_reads_and_writes(
         connection.execute("INSERT INTO later DEFAULT VALUES")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DROP TABLE notes")
+
+
+def test_an_owner_takes_over_nothing_else(postgres: Any, reconcile: Callable[[Desired], list[str]]) -> None:
+    """Postgres reassigns a role's databases together with what it has in one of them."""
+    reconcile(with_more(its="notejam"))
+    for database in ("notejam", "more"):
+        with log_in(postgres, "notejam", "one", database) as connection:
+            connection.execute("CREATE TABLE notes (a int)")
+    owner = {"name": "owner", "secret": {"name": "owner", "key": "password"}}
+    reconcile(with_more(owner, owner="owner", its="notejam"))
+    with log_in(postgres, "notejam", "one", "more") as connection:
+        connection.execute("CREATE SCHEMA mine; DROP TABLE notes")
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        log_in(postgres, "owner", "three", "more")
+    with log_in(postgres, "owner", "three") as connection:
+        connection.execute("DROP TABLE notes")
 
 
 def test_a_user_taken_out_loses_its_login(postgres: Any, reconcile: Callable[[Desired], list[str]]) -> None:
@@ -215,10 +230,11 @@ def may_connect(postgres: Any, role: str, database: str) -> bool:
         return bool(connection.execute(query, (role, database)).fetchone()[0])
 
 
-def with_more(*roles: dict[str, Any]) -> Desired:
-    """Declare a second database, which a user owns."""
-    first = {"name": "notejam", "owner": "notejam", "user": "notejam"}
-    wishes = {"version": "1", "roles": [APP, *roles], "databases": [first, MORE]}
+def with_more(*roles: dict[str, Any], owner: str = "notejam", its: str = "reader") -> Desired:
+    """Declare a second database with an owner of `its` own."""
+    first = {"name": "notejam", "owner": owner, "user": "notejam"}
+    more = {"name": "more", "owner": its, "user": its}
+    wishes = {"version": "1", "roles": [APP, *roles], "databases": [first, more]}
     return make_desired(wishes, repr(wishes), SECRETS)
 
 

@@ -251,6 +251,15 @@ class Reconciler:
             database.user,
         )
         if theirs is not None:
+            self._take_over(cursor, database)
+        for grant in _GRANTS:
+            statement = grant.replace("{defaults}", _DEFAULTS)
+            self._do(cursor, "", statement, user=database.user, owner=database.owner)
+
+    def _take_over(self, cursor: Any, database: Database) -> None:
+        with cursor.connection.transaction():
+            cursor.execute("SELECT datname FROM pg_database WHERE datdba = to_regrole(quote_ident(%s))", (database.user,))
+            kept = [name for (name,) in cursor.fetchall()]
             self._do(
                 cursor,
                 f"{database.owner} owns what {database.user} had in {database.name}",
@@ -258,9 +267,9 @@ class Reconciler:
                 user=database.user,
                 owner=database.owner,
             )
-        for grant in _GRANTS:
-            statement = grant.replace("{defaults}", _DEFAULTS)
-            self._do(cursor, "", statement, user=database.user, owner=database.owner)
+            # It takes databases, too, and this is about one.
+            for name in kept:
+                self._do(cursor, "", "ALTER DATABASE {name} OWNER TO {user}", name=name, user=database.user)
 
 
 def _one(cursor: Any, query: str, *values: str) -> Any:

@@ -231,7 +231,7 @@ def test_a_switchover_waits_until_the_services_have_taken_up_who_became_ready(
     monkeypatch.setattr(rollout, "next_step", lambda _: step)
     api = PlayedApi()
     found = rollout.Rollout(api, "db", "db", "patroni:x", 1000.0)  # type: ignore[arg-type]
-    monkeypatch.setattr(found, "_members", list)
+    monkeypatch.setattr(found, "_members", lambda _: [])
     monkeypatch.setattr(found, "_take", taken.append)
     for passed in (0.0, 1.9):
         now[0] = 100.0 + passed

@@ -1,6 +1,7 @@
 """The Job of `helm upgrade`: volumes that grow, what is waited for and when, and how it ends."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from pgha import rollout
 from pgha.keeper import ANNOTATION
 from pgha.kube import ApiError
+from pgha.patroni import Member
 from pgha.steps import HopelessError
 from pgha.volumes import grow, quantity
 
@@ -183,6 +185,87 @@ def test_an_api_that_is_away_for_a_moment_is_asked_again(start: Start) -> None:
     cluster.fails = 2
     run.run(WISHES)
     assert cluster.claims.patches == [("data-db-0", "2Gi")]
+
+
+class Alone:
+    """Stands for the API and Patroni of one member, whose server may not start."""
+
+    def __init__(self, *, state: str = "start failed", is_updated: bool = True) -> None:
+        self.state, self.is_updated = state, is_updated
+        self.deleted: list[str] = []
+        self.patches: list[object] = []
+
+    def find(self, *_: str) -> dict[str, Any]:
+        status = {"observedGeneration": 1, "updateRevision": "new"}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}}
+        return {"metadata": {"generation": 1}, "status": status, "spec": spec}
+
+    def pods(self, _: str) -> list[dict[str, Any]]:
+        labels = {"controller-revision-hash": "new" if self.is_updated else "old"}
+        metadata = {"name": "db-0", "uid": "one", "labels": labels}
+        spec = {"containers": [{"name": "keeper"}]}
+        return [{"metadata": metadata, "spec": spec, "status": {"podIP": "10.0.0.1"}}]
+
+    def delete(self, path: str) -> bool:
+        self.deleted.append(path)
+        return True
+
+    def members(self) -> list[Member]:
+        role = "leader" if self.state == "running" else "replica"
+        return [Member("db-0", role, self.state, "10.0.0.1", 1, None, pending_restart=False)]
+
+    def config(self) -> dict[str, Any]:
+        return {"postgresql": {"parameters": {"shared_preload_libraries": "nowhere"}}}
+
+    def patch_config(self, patch: object) -> None:
+        self.patches.append(patch)
+
+
+class TestNoLeader:
+    @pytest.fixture
+    def begin(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[Alone], rollout.Rollout]:
+        def make(alone: Alone) -> rollout.Rollout:
+            run = rollout.Rollout(alone, "db", "demo", "patroni:x", 0.0)  # type: ignore[arg-type]
+            monkeypatch.setattr(run, "_patroni", lambda _: alone)
+            return run
+
+        return make
+
+    def test_a_server_that_ends_at_every_start_is_hopeless_after_a_while(
+        self, begin: Callable[[Alone], rollout.Rollout], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = begin(Alone())
+        assert not run.advance()
+        monkeypatch.setattr(rollout, "PATIENCE", -1.0)
+        said = (
+            "db-0 cannot start: its Postgres ends at every start\n"
+            "look: kubectl logs -c postgres db-0; go back: helm rollback demo"
+        )
+        with pytest.raises(HopelessError, match=re.escape(said)):
+            run.advance()
+
+    def test_one_that_does_not_lead_yet_is_waited_for(
+        self, begin: Callable[[Alone], rollout.Rollout], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rollout, "PATIENCE", -1.0)
+        run = begin(Alone(state="starting"))
+        assert not run.advance()
+
+    def test_settings_are_mended_though_nobody_leads(self, begin: Callable[[Alone], rollout.Rollout]) -> None:
+        alone = Alone()
+        wanted = {"loop_wait": 5, "postgresql": {"parameters": {}}}
+        assert begin(alone).change_settings(wanted)
+        gone = {"postgresql": {"parameters": {"shared_preload_libraries": None}}, "loop_wait": 5}
+        assert alone.patches == [gone]
+
+    @pytest.mark.parametrize("is_updated", [False, True])
+    def test_a_member_of_the_old_kind_is_replaced_though_nobody_leads(
+        self, begin: Callable[[Alone], rollout.Rollout], *, is_updated: bool
+    ) -> None:
+        alone = Alone(is_updated=is_updated)
+        with pytest.raises(OSError, match="no member leads"):
+            begin(alone).keeper_told("roles", "new")
+        assert alone.deleted == ([] if is_updated else ["/pods/db-0"])
 
 
 class TestEnd:

@@ -179,6 +179,11 @@ class Database:
         words = ("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-")
         return self.kubectl("exec", "-i", name, "-c", "postgres", "--", *words, stdin=query).strip()
 
+    def server_starts(self) -> dict[str, str]:
+        """Tell when the server of each member was started."""
+        names = [pod["metadata"]["name"] for pod in self.pods()]
+        return {name: self.sql("SELECT pg_postmaster_start_time()", name) for name in names}
+
     def inside(self, pod: str, script: str, container: str = "postgres") -> str:
         """Run a shell script in a container."""
         return self.kubectl("exec", pod, "-c", container, "--", "sh", "-c", script)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from tests.faults.database import Database, wait_until
@@ -93,9 +96,13 @@ def test_a_replica_loses_its_volume(database: Database, trial: Trial) -> None:
         database.kubectl("delete", "pvc", f"data-{replica}", "--wait=false")
         database.kubectl("delete", "pod", replica, "--force", "--grace-period=0")
 
-    identity = database.pod(replica)["metadata"]["uid"]
+    def volume() -> str:
+        words = ("get", "pvc", f"data-{replica}", "-o", "jsonpath={.spec.volumeName}")
+        return database.kubectl(*words)
+
+    lost = volume()
     assert_nothing_lost(trial.play("loss of a replica's volume", lose))
-    assert database.pod(replica)["metadata"]["uid"] != identity
+    assert volume() != lost
 
 
 def lag_then_kill(database: Database, nodes: Nodes, primary: str) -> None:
@@ -121,13 +128,23 @@ def test_replication_is_held_up_and_the_primary_killed(
     assert_nothing_lost(report)
 
 
-@pytest.mark.quick
-def test_without_durability_the_same_fault_loses_rows(database: Database, trial: Trial, nodes: Nodes) -> None:
-    """The negative control: if this loses nothing, the suite proves nothing."""
+@contextmanager
+def commits_that_wait_for_nobody(database: Database) -> Iterator[None]:
+    """Run it with `durability: none`."""
     database.apply("upgrade", "durability=none")
     database.wait_well()
     wait_until("commits wait for nobody", lambda: database.sql("SHOW synchronous_standby_names") == "", 60)
     try:
+        yield
+    finally:
+        database.apply("upgrade")
+        wait_until("commits wait", lambda: database.sql("SHOW synchronous_standby_names") != "", 60)
+
+
+@pytest.mark.quick
+def test_without_durability_the_same_fault_loses_rows(database: Database, trial: Trial, nodes: Nodes) -> None:
+    """The negative control: if this loses nothing, the suite proves nothing."""
+    with commits_that_wait_for_nobody(database):
         primary = database.primary()
         report = trial.play(
             "the same, durability none (control)", lambda: lag_then_kill(database, nodes, primary)
@@ -137,6 +154,3 @@ def test_without_durability_the_same_fault_loses_rows(database: Database, trial:
         log = database.kubectl("logs", primary, "-c", "postgres")
         assert "running pg_rewind from" in log
         assert "bootstrap from leader" not in log
-    finally:
-        database.apply("upgrade")
-        wait_until("commits wait", lambda: database.sql("SHOW synchronous_standby_names") != "", 60)

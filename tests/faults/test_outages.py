@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.database import Database, wait_until
 from tests.faults.nodes import Nodes
-from tests.faults.test_crashes import assert_nothing_lost
+from tests.faults.test_crashes import assert_nothing_lost, commits_that_wait_for_nobody
 from tests.faults.trial import Trial
 
 OUTAGE_SECONDS = 60
@@ -60,3 +60,31 @@ def test_the_api_server_is_away(database: Database, trial: Trial, nodes: Nodes) 
 
     assert_nothing_lost(trial.play(f"no API server for {OUTAGE_SECONDS} s", outage))
     assert database.primary() == primary
+
+
+def test_a_primary_that_is_cut_off_ends_writing_before_another_begins(
+    database: Database, trial: Trial, nodes: Nodes
+) -> None:
+    """Without a replica to confirm them its writes would go through, as long as nothing else stops it."""
+    with commits_that_wait_for_nobody(database):
+        primary = database.primary()
+
+        def cut() -> None:
+            with nodes.cut_off(primary):
+                wait_until("another leads", lambda: database.primary() != primary, 90)
+
+        report = trial.play("primary cut off, durability none", cut)
+        assert report.writers_at_once == 1, report
+
+
+def test_a_primary_that_stood_still_writes_once_more_where_nobody_confirms_it(
+    database: Database, trial: Trial, nodes: Nodes
+) -> None:
+    with commits_that_wait_for_nobody(database):
+        node = nodes.of(database.primary())
+        report = trial.play(
+            "standstill, durability none",
+            lambda: nodes.freeze(node),
+            recover=lambda: nodes.thaw(node),
+        )
+        assert report.writers_at_once == 99, report

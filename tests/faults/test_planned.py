@@ -112,12 +112,14 @@ def test_a_setting_that_needs_a_restart(database: Database, trial: Trial) -> Non
     database.wait_well()
     before = timelines(database)
     identities = {pod["metadata"]["uid"] for pod in database.pods()}
+    starts = database.server_starts()
     settings = ("podAnnotations.change=two", "postgresql.maxConnections=120")
     report = trial.play("setting that needs a restart", lambda: database.apply("upgrade", *settings))
     assert_nothing_lost(report)
     assert database.sql("SHOW max_connections") == "120"
     assert timelines(database) == before + 1
     assert identities == {pod["metadata"]["uid"] for pod in database.pods()}
+    assert not starts.items() & database.server_starts().items()
 
 
 def test_a_setting_that_shrinks(database: Database, trial: Trial) -> None:
@@ -130,7 +132,7 @@ def test_a_setting_that_shrinks(database: Database, trial: Trial) -> None:
 
 
 def test_a_setting_that_needs_no_restart(database: Database, trial: Trial) -> None:
-    before = timelines(database)
+    before, starts = timelines(database), database.server_starts()
     settings = (
         "podAnnotations.change=two",
         "postgresql.maxConnections=80",
@@ -138,8 +140,10 @@ def test_a_setting_that_needs_no_restart(database: Database, trial: Trial) -> No
     )
     report = trial.play("setting without a restart", lambda: database.apply("upgrade", *settings))
     assert_nothing_lost(report)
-    assert database.sql("SHOW work_mem") == "9MB"
+    for name in starts:
+        wait_until(f"{name} has it", lambda name=name: database.sql("SHOW work_mem", name) == "9MB", 60)
     assert timelines(database) == before
+    assert database.server_starts() == starts
 
 
 def test_more_members_and_fewer(database: Database, trial: Trial) -> None:

@@ -133,7 +133,8 @@ postgresql:
       username: {{ include "postgres-ha.rotated" (list "rewind" .Values.credentials.internal.rotation) }}
       sslmode: verify-ca
       sslrootcert: /etc/postgres-ha/tls/ca.crt
-  # A replica that cannot follow any more is copied anew, without anyone asking.
+  # A replica whose log went another way, and cannot be led back, is copied anew without anyone asking. Not so one that
+  # was away until the log it needs was gone: it may be all that is left of a healthy copy.
   remove_data_directory_on_rewind_failure: true
   remove_data_directory_on_diverged_timelines: true
   basebackup:

@@ -5,7 +5,8 @@
   the replicas' Service, and loses it some seconds after it was promoted.
 - A replica frees the lock of a primary whose pod is gone, once its Postgres has shut down.
 - On the primary: roles, databases and extensions are made as declared, the application gets the authority of
-  the certificates, and writes stop while a volume is nearly full.
+  the certificates, a member's slot that lost its log is made anew, and writes stop while a volume is nearly
+  full.
 
 What it did, and what is wrong, is in the annotation postgres-ha/keeper of the pod, and in the log.
 """
@@ -29,6 +30,7 @@ from pgha.lock import LockWatch
 from pgha.patroni import TLS, Patroni, fingerprint, tls_context
 from pgha.reconcile import Reconciler, connect_locally
 from pgha.roles import are_ready
+from pgha.slots import renew_lost_slots
 from pgha.trust import give_authority
 
 ANNOTATION = "postgres-ha/keeper"
@@ -113,6 +115,7 @@ class Keeper:
         self._attempt("label", self._look_at_label)
         self._attempt("disk", self._look_at_disk)
         if self._is_leading:
+            self._attempt("slots", self._look_at_slots)
             desired = self._attempt("declared", lambda: fetch_desired(self._api, self._scope))
             if isinstance(desired, Desired):
                 self._attempt("roles", lambda: self._reconcile(desired))
@@ -181,6 +184,10 @@ class Keeper:
             self._lock.forget()
         else:
             self._lock.look(self._connection)
+
+    def _look_at_slots(self) -> None:
+        for name in renew_lost_slots(self._connection, self._scope):
+            log(f"slot {name} made anew: it had lost its log, and its member may need `pgha reinit`")
 
     def _look_at_disk(self) -> None:
         self._low = self._guard.look(self._connection, primary=self._is_leading)

@@ -258,7 +258,9 @@ class Reconciler:
 
     def _take_over(self, cursor: Any, database: Database) -> None:
         with cursor.connection.transaction():
-            cursor.execute("SELECT datname FROM pg_database WHERE datdba = to_regrole(quote_ident(%s))", (database.user,))
+            cursor.execute(
+                "SELECT datname FROM pg_database WHERE datdba = to_regrole(quote_ident(%s))", (database.user,)
+            )
             kept = [name for (name,) in cursor.fetchall()]
             self._do(
                 cursor,

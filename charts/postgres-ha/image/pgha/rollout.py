@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ SWITCHOVER_ATTEMPTS = 3
 # kube-proxy lets a change wait for a second after the one before: a switchover right after a member became
 # ready would pause writes for that second.
 CALM_SECONDS = 2.0
+# What Patroni says of a member whose server ends at its start.
+FAILED = "start failed"
+DOES_NOT_START = "its Postgres ends at every start"
+LOOK = {DOES_NOT_START: "kubectl logs -c postgres"}
 HOPELESS = frozenset(
     (
         "ErrImagePull",
@@ -153,11 +157,16 @@ class Rollout:
         )
         wanted = int(found["spec"]["replicas"])
         pods = [read_pod(pod, status["updateRevision"]) for pod in self._api.pods(selector)]
-        self._pods = [pod for pod in pods if pod.ordinal < wanted]
+        members = [member for member in self._members(pods) if member.ordinal < wanted]
+        failed = {member.name for member in members if member.state == FAILED}
+        self._pods = [
+            replace(pod, trouble=pod.trouble or DOES_NOT_START) if pod.name in failed else pod
+            for pod in pods
+            if pod.ordinal < wanted
+        ]
         ready = frozenset(pod.uid for pod in self._pods if pod.is_ready)
         if ready != self._ready:
             self._ready, self._calm_at = ready, time.monotonic() + CALM_SECONDS
-        members = [member for member in self._members() if member.ordinal < wanted]
         cannot = self._failed_switchovers >= SWITCHOVER_ATTEMPTS
         restarted = frozenset(self._restarted)
         facts = Facts(wanted, self._pods, members, restarted, cannot_hand_over=cannot, counts=self._counts)
@@ -174,8 +183,8 @@ class Rollout:
     def _patroni(self, pod: Pod) -> Patroni:
         return Patroni(pod.host, PORT, self._credentials, self._tls if pod.is_tls else None)
 
-    def _members(self) -> list[Member]:
-        for pod in self._pods:
+    def _members(self, pods: Iterable[Pod]) -> list[Member]:
+        for pod in pods:
             if pod.host and not pod.is_ending:
                 try:
                     members = self._patroni(pod).members()
@@ -190,13 +199,32 @@ class Rollout:
         pod = next((pod for pod in self._pods if facts.leader and pod.name == facts.leader.name), None)
         if pod is None:
             self._check_trouble()
+            step = next_step(facts)
+            if step.action is Action.REPLACE:
+                # There is nothing to spare, and what is of the old kind may be the cause.
+                self._take(step)
             raise OSError("no member leads")
         return pod
 
+    def _settings(self) -> tuple[Patroni, dict[str, Any]]:
+        """Return a Patroni, the leader's if any leads, and what is stored: that may be why nobody does."""
+        facts = self.look()
+        leads = facts.leader.name if facts.leader else ""
+        said: OSError = OSError("no member has an address")
+        for pod in sorted(self._pods, key=lambda pod: pod.name != leads):
+            if pod.host and not pod.is_ending:
+                patroni = self._patroni(pod)
+                try:
+                    return patroni, patroni.config()
+                except OSError as error:
+                    said = error
+        self._check_trouble()
+        raise said
+
     def change_settings(self, dynamic: Mapping[str, Any]) -> bool:
         """Bring Patroni's stored settings to those of the values."""
-        patroni = self._patroni(self._leader())
-        patch = make_patch(patroni.config(), dynamic)
+        patroni, stored = self._settings()
+        patch = make_patch(stored, dynamic)
         if patch:
             patroni.patch_config(patch)
             # Each member reads them in its next loop, and only then says whether it must restart.
@@ -226,7 +254,8 @@ class Rollout:
             elif now - self._trouble_since.setdefault(pod.uid, now) > PATIENCE:
                 raise HopelessError(
                     f"{pod.name} cannot start: {pod.trouble}\n"
-                    f"look: kubectl describe pod {pod.name}; go back: helm rollback {self._release}"
+                    f"look: {LOOK.get(pod.trouble, 'kubectl describe pod')} {pod.name}; "
+                    f"go back: helm rollback {self._release}"
                 )
 
     def advance(self) -> bool:

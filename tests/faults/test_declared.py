@@ -1,0 +1,110 @@
+"""What the values declare changes by an upgrade: owner, users, and an image that does not start."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.database import Database, FaultError, wait_until
+from tests.faults.images import push_upon
+
+READER = ("users[0].name=reader", "users[0].existingSecret=mine", "users[0].memberOf={pg_read_all_data}")
+OWNER = "database.owner=boss"
+SERVER = "/usr/lib/postgresql/17/bin/postgres"
+
+
+@dataclass(frozen=True)
+class Login:
+    """A role with its password, which comes in over TLS through the primary's Service."""
+
+    database: Database
+    user: str
+    password: str
+
+    def sql(self, query: str) -> str:
+        """Run SQL; raise FaultError with what Postgres says."""
+        words = f"host=extra-primary user={self.user} dbname=notejam sslmode=verify-full"
+        words += " sslrootcert=/etc/postgres-ha/tls/ca.crt"
+        script = (
+            f'read -r PGPASSWORD; export PGPASSWORD; psql -XAtq -v ON_ERROR_STOP=1 -c "{query}" "{words}"'
+        )
+        pod = self.database.primary()
+        arguments = ("exec", "-i", pod, "-c", "postgres", "--", "sh", "-c", script)
+        return self.database.kubectl(*arguments, stdin=f"{self.password}\n").strip()
+
+    def comes_in(self) -> bool:
+        """Whether it does."""
+        return self.sql("SELECT current_user") == self.user
+
+
+def test_an_owner_and_users_come_and_go(other: Database) -> None:
+    other.apply("install", members=2)
+    other.wait_well()
+    app = Login(other, "notejam", other.secret("extra-app")["password"])
+    wait_until("the application comes in", app.comes_in, 60)
+    app.sql("CREATE TABLE notes (a int)")
+    starts = other.server_starts()
+
+    other.make_secret("mine", {"password": "of-their-own-1"})
+    other.apply("upgrade", OWNER, *READER, members=2)
+    boss = Login(other, "boss", other.secret("extra-owner")["password"])
+    reader = Login(other, "reader", "of-their-own-1")
+    wait_until("the owner and the user come in", lambda: boss.comes_in() and reader.comes_in(), 60)
+    wait_until("the owner has the table", lambda: boss.sql("ALTER TABLE notes ADD b int") == "", 60)
+    app.sql("INSERT INTO notes VALUES (1, 2)")
+    assert reader.sql("SELECT a, b FROM notes") == "1|2"
+    with pytest.raises(FaultError, match="must be owner of table notes"):
+        app.sql("DROP TABLE notes")
+    with pytest.raises(FaultError, match="permission denied for table notes"):
+        reader.sql("DELETE FROM notes")
+    boss.sql("CREATE TABLE later (a int)")
+    app.sql("INSERT INTO later VALUES (1)")
+
+    other.apply("upgrade", OWNER, members=2)
+
+    def refuses() -> bool:
+        with pytest.raises(FaultError, match='role "reader" is not permitted to log in'):
+            reader.sql("SELECT 1")
+        return True
+
+    wait_until("a user taken out does not come in", lambda: refuses() and boss.comes_in(), 60)
+    assert other.server_starts() == starts, "none of it restarts a server"
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_what_does_not_start_stops_at_the_first_member_and_a_rollback_mends_it(
+    other: Database, tmp_path: Path, members: int
+) -> None:
+    other.apply("install", members=members)
+    other.wait_well()
+    image = other.image
+    first = f"extra-{members - 1}"
+    hopeless = f"{first} cannot start: its Postgres ends at every start"
+    other.lead("extra-0")
+    other.sql("CREATE TABLE kept (a int)")
+    (tmp_path / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\nCOPY --chmod=755 broken {SERVER}\n")
+    (tmp_path / "broken").write_text("#!/bin/sh\necho broken on purpose >&2\nexit 1\n")
+    broken = push_upon(image, tmp_path, f"{image.partition('@')[0]}-broken:test")
+
+    def upgrade(image: str, *settings: str) -> None:
+        revision = json.loads(other.helm("history", other.release, "--output", "json"))[-1]["revision"]
+        with pytest.raises(FaultError, match="post-upgrade"):
+            Database(other.context, other.namespace, image, other.release).apply(
+                "upgrade", *settings, members=members
+            )
+        said = other.kubectl("logs", "job/extra-rollout")
+        assert hopeless in said
+        assert f"look: kubectl logs -c postgres {first}; go back: helm rollback extra" in said
+        if members > 1:
+            assert other.sql("INSERT INTO kept VALUES (1)", "extra-0") == "", "the primary goes on"
+        other.helm("rollback", other.release, str(revision), "--timeout", "10m")
+        other.wait_well()
+        assert other.sql("INSERT INTO kept VALUES (2)") == ""
+        assert other.primary() == "extra-0"
+
+    upgrade(broken)
+    upgrade(image, "postgresql.parameters.shared_preload_libraries=nowhere")
+    assert other.sql("SELECT count(*) FROM kept") == str(2 * members)

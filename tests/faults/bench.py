@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.faults.benchmark import count, have_database, own
-from tests.faults.database import ROOT, Database
+from tests.faults.database import Database
 from tests.faults.ledger import Report
 from tests.faults.machine import Speed, Watch, sum_up
 from tests.faults.nodes import Nodes
+from tests.faults.record import FAILOVER, Record, describe
 from tests.faults.trial import Trial
 
-OUT = ROOT / ".local" / "failover.json"
 # Seconds, with the chart's defaults.
 AIMS = {"switchover": 2.0, "delete": 2.0, "kill": 5.0, "force-delete": 5.0, "node-stop": 25.0, "rolling": 3.0}
 
@@ -31,7 +31,8 @@ class Bench:
     def __init__(self, database: Database) -> None:
         """Take the database; it is there."""
         self.database = database
-        self.trial = Trial(database)
+        self.record = Record(describe(database.context))
+        self.trial = Trial(database, self.record)
         self.nodes = Nodes(database)
         self.changes = 0
         self.cases: dict[str, Callable[[], Report]] = {
@@ -110,8 +111,9 @@ def main() -> None:
         results = []
         for case in arguments.cases.split(","):
             results.append(summarize(case, [watch(bench.cases[case]) for _ in range(arguments.runs)]))
-            OUT.parent.mkdir(exist_ok=True)
-            OUT.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            FAILOVER.parent.mkdir(exist_ok=True)
+            found = {"about": bench.record.about, "results": results}
+            FAILOVER.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     for result in results:
         machine = result["machine"]
         sys.stdout.write(
@@ -119,7 +121,7 @@ def main() -> None:
             f"aim {result['aim']:>5} s  lost {result['lost']}  (a fixed loop: {machine['loop_ms']} ms, "
             f"stolen: {machine['stolen_percent']} %, load: {machine['load']})\n"
         )
-    sys.stdout.write(f"JSON: {OUT}\n")
+    sys.stdout.write(f"JSON: {FAILOVER}\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tests.faults.database import CHART, ROOT, run
 from tests.faults.ledger import Report
 
 FILE = ROOT / ".local" / "faults.json"
+FAILOVER = ROOT / ".local" / "failover.json"
 # Prints what `read_versions` reads; Patroni's own option would start all of it.
 VERSIONS = "postgres --version; python3 -c 'import patroni.version as v; print(\"patroni\", v.__version__)'"
 

@@ -290,6 +290,20 @@ def test_a_user_may_connect_where_its_address_points(render: Render) -> None:
         assert [secret(docs, f"demo-user-{name}")["database"]] == roles[name]["databases"] == ["notejam"]
 
 
+def test_an_empty_list_of_databases_is_none(render: Render) -> None:
+    docs = render("postgres-ha", {"users": [{"name": "probe", "databases": []}]})
+    (role,) = [role for role in desired(docs)["roles"] if role["name"] == "probe"]
+    assert role["databases"] == []
+    assert set(secret(docs, "demo-user-probe")) == {"username", "password", "host", "port"}
+
+
+def test_a_connection_limit_of_nought_is_no_connection(render: Render) -> None:
+    users = [{"name": "closed", "connectionLimit": 0}, {"name": "open"}]
+    docs = render("postgres-ha", {"users": users})
+    limits = {role["name"]: role.get("connectionLimit") for role in desired(docs)["roles"]}
+    assert (limits["closed"], limits["open"]) == (0, -1)
+
+
 def test_the_version_of_what_is_desired_follows_it(render: Render) -> None:
     one, same, other = (
         desired(render("postgres-ha", values))["version"]

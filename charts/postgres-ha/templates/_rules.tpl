@@ -22,6 +22,11 @@
 {{- if has .name (concat $names $reserved) -}}
 {{- fail (printf "users[%d].name is %s, which is taken: by an earlier user, by database.user or database.owner, or by the chart" $number .name) -}}
 {{- end -}}
+{{- range .memberOf -}}
+{{- if has . $reserved -}}
+{{- fail (printf "users[%d].memberOf names %s: the superuser stays local, and the logins of replication, backups and metrics belong to the chart. Leave it out; roles of Postgres's own, such as pg_monitor or pg_read_all_data, give rights to read." $number .) -}}
+{{- end -}}
+{{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
 {{- $databases := list .Values.database.name -}}

@@ -157,8 +157,15 @@ def test_who_may_connect(render: Render, *, required: bool) -> None:
     assert {rule[-1] for rule in over_network} == {"reject", "scram-sha-256"}
     plain = [rule for rule in over_network if rule[0] == "host" and rule[-1] != "reject"]
     assert bool(plain) is not required
-    # What the chart reserves comes before what the values add.
-    assert lines.index(own) == len(lines) - 2
+    # The first line that fits counts: what the chart reserves comes before what the values add, and what lets
+    # everybody in after it.
+    at = lines.index(own)
+    assert [line.rpartition(" ")[0] for line in lines[at + 1 :]] == [
+        "local all all",
+        f"{'hostssl' if required else 'host'} all all all",
+    ]
+    assert lines[at - 1] == "host all replicator,replicator_2,rewind,rewind_2 all reject"
+    assert lines[:2] == ["local all postgres peer", "local all monitor peer"]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +181,7 @@ def test_who_may_connect(render: Render, *, required: bool) -> None:
             {"max_wal_size": "512MB", "max_slot_wal_keep_size": "1024MB"},
         ),
         ({"postgresql": {"parameters": {"shared_buffers": "99MB"}}}, {"shared_buffers": "99MB"}),
+        ({"postgresql": {"parameters": {"wal_keep_size": "99MB"}}}, {"wal_keep_size": "99MB"}),
     ],
 )
 def test_sizes_follow_memory_and_volume(render: Render, values: Doc, expected: Doc) -> None:
@@ -186,7 +194,9 @@ def test_sizes_follow_memory_and_volume(render: Render, values: Doc, expected: D
         ({"resources": {"limits": {"memory": "1Gi"}}}, True),
         ({"credentials": {"internal": {"rotation": 1}}}, True),
         # Patroni keeps these in its store, and the Job of the upgrade changes them there.
-        ({"postgresql": {"parameters": {"work_mem": "8MB"}}}, False),
+        ({"postgresql": {"parameters": {"work_mem": "8MB", "wal_level": "logical"}}}, False),
+        # Of TLS, each member has it in a file of its own.
+        ({"postgresql": {"parameters": {"ssl_min_protocol_version": "TLSv1.3"}}}, True),
         ({"postgresql": {"hba": ["host all all all reject"]}}, False),
         ({"users": [{"name": "reader"}]}, False),
         ({"credentials": {"app": {"rotation": 1}}}, False),

@@ -1,6 +1,7 @@
 {{/* What a schema cannot say: rules between two values, and between values and the cluster. */}}
 {{- define "postgres-ha.rules" -}}
 {{- include "postgres-ha.pairRules" . -}}
+{{- include "postgres-ha.parameterRules" . -}}
 {{- include "postgres-ha.hbaRules" . -}}
 {{- with .Values.failover -}}
 {{- if gt (add .loopWait (mul 2 .retryTimeout)) (int64 .ttl) -}}

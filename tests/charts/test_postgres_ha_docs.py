@@ -28,7 +28,8 @@ def test_comments_are_found_by_path(maker: ModuleType) -> None:
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
-    alerts = (ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml").read_text(encoding="utf-8")
+    files = (ROOT / "charts" / "postgres-ha" / "files").glob("alerts*.yaml")
+    alerts = "".join(path.read_text(encoding="utf-8") for path in files)
     for page in (ROOT / "docs" / "runbooks").glob("*.md"):
         assert page.name in alerts
 

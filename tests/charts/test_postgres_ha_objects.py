@@ -247,15 +247,19 @@ def test_secrets_outlive_the_release_and_passwords_differ(render: Render) -> Non
     assert len({*internal.values(), *others}) == 7
 
 
-def test_every_secret_that_a_role_needs_is_there_or_given(render: Render) -> None:
-    values = {
-        "users": [{"name": "reader"}, {"name": "importer", "existingSecret": "theirs"}],
-        "database": {"owner": "head"},
-    }
+@pytest.mark.parametrize(
+    ("owner", "given"), [({}, {"theirs"}), ({"existingSecret": "own"}, {"theirs", "own"})]
+)
+def test_every_secret_that_a_role_needs_is_there_or_given(
+    render: Render, owner: Doc, given: set[str]
+) -> None:
+    users = [{"name": "reader"}, {"name": "importer", "existingSecret": "theirs"}]
+    values = {"users": users, "database": {"owner": "head"}, "credentials": {"owner": owner}}
     docs = render("postgres-ha", values)
     needed = {role["secret"]["name"] for role in desired(docs)["roles"] if "secret" in role}
     made = {doc["metadata"]["name"] for doc in docs if doc["kind"] == "Secret"}
-    assert needed - made == {"theirs"}
+    assert needed - made == given
+    assert ("demo-owner" in made) is ("own" not in given)
     allowed = {
         name
         for rule in find(docs, "Role", "demo")["rules"]

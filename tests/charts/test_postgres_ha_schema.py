@@ -1,10 +1,14 @@
 """What values.schema.json of postgres-ha lets through, and what it names when it refuses."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+CHART = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha"
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -29,6 +33,7 @@ DIGEST = "sha256:" + "a" * 64
         {"metrics": {"enabled": True, "rules": {"enabled": True, "runbooks": "https://r.example.com"}}},
         {"credentials": {"app": {"rotation": 3}, "internal": {"rotation": 1}}},
         {"credentials": {"internal": {"existingSecret": "ours", "rotation": 1}}},
+        {"credentials": {"owner": {"existingSecret": "theirs"}}, "database": {"owner": "head"}},
         {"preStopSeconds": 60, "terminationGracePeriodSeconds": 90},
         {"image": {"digest": DIGEST}},
         {"image": {"tag": "17", "digest": ""}},
@@ -132,6 +137,15 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"networkPolicy": {"from": []}}, "'from' not allowed"),
         ({"podLabels": {"role": "primary"}}, "/podLabels/role"),
         ({"podLabels": {"postgres-ha/reads": "true"}}, "/podLabels/postgres-ha"),
+        ({"podLabels": {"patroni-role": "primary"}}, "/podLabels/patroni-role"),
+        # Helm takes null for the wish that the key be not there at all.
+        ({"clusterDomain": None}, "'clusterDomain'"),
+        ({"credentials": {"app": {"rotation": None}}}, "'rotation'"),
+        ({"networkPolicy": {"monitoring": None}}, "'monitoring'"),
+        (
+            {"credentials": {"owner": {"existingSecret": "theirs"}}},
+            "credentials.owner.existingSecret: the Secret is for the role database.owner",
+        ),
         ({"fullnameOverride": "x" * 53}, "/fullnameOverride"),
     ],
 )
@@ -165,3 +179,35 @@ def test_refuses_lines_that_let_others_in(render_error: Callable[..., str], line
     message = render_error("postgres-ha", {"postgresql": {"hba": ["local all all peer", line]}})
     assert "postgresql.hba[1]: " in message
     assert said in message
+
+
+def resolve(rule: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in rule:
+        found: Any = root
+        for word in rule["$ref"].removeprefix("#/").split("/"):
+            found = found[word]
+        rule = found
+    return rule
+
+
+def walk(
+    values: dict[str, Any], rule: dict[str, Any], root: dict[str, Any], path: str
+) -> Iterator[tuple[str, set[str], set[str]]]:
+    """Yield every object that has keys in values.yaml: its path, these keys, and those that it must have."""
+    yield path, set(values), set(rule.get("required", ()))
+    for key, value in values.items():
+        below = resolve(rule.get("properties", {}).get(key, {}), root)
+        if isinstance(value, dict) and value:
+            yield from walk(value, below, root, f"{path}/{key}")
+
+
+def test_every_key_with_a_default_must_be_there() -> None:
+    """Templates rely on it, and null takes a default away."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    wrong = [
+        (path, sorted(keys ^ required))
+        for path, keys, required in walk(values, schema, schema, "")
+        if keys != required
+    ]
+    assert wrong == []

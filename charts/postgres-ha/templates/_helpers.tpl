@@ -38,7 +38,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 
 {{- define "postgres-ha.ownerSecret" -}}
-{{ include "postgres-ha.fullname" . }}-owner
+{{- .Values.credentials.owner.existingSecret | default (printf "%s-owner" (include "postgres-ha.fullname" .)) -}}
 {{- end -}}
 
 {{- define "postgres-ha.tlsSecret" -}}

@@ -27,6 +27,14 @@ def test_comments_are_found_by_path(maker: ModuleType) -> None:
     assert maker.read_comments(text) == {"a": "About a.", "a.b": "About b. More.", "a.c": "", "d": ""}
 
 
+def test_choices_stay_lines_of_their_own(maker: ModuleType) -> None:
+    text = "# What.\n#   one    the first\n#   other  the second\n# And more,\n# at last.\na: one\n"
+    assert maker.read_comments(text) == {
+        "a": "What.\n`one`: the first\n`other`: the second\nAnd more, at last."
+    }
+    assert "<br>`required`: a replica has it, always" in maker.make_page()
+
+
 def test_every_runbook_belongs_to_an_alert() -> None:
     files = (ROOT / "charts" / "postgres-ha" / "files").glob("alerts*.yaml")
     alerts = "".join(path.read_text(encoding="utf-8") for path in files)

@@ -1,7 +1,8 @@
 {{/*
 What Patroni keeps in its own store (the ConfigMap <fullname>-config), the same for all members. It is written at
 the first start, and after that by the Job of `helm upgrade`: no member restarts because of it, unless Postgres
-itself must.
+itself must. Patroni's own numbers of senders and slots, 10, do for most: others would restart every cluster that is
+upgraded, and numbers that follow `members` would restart all members with each new one.
 */}}
 {{- define "postgres-ha.dynamic" -}}
 {{- $memory := include "postgres-ha.mebibytes" .Values.resources.limits.memory | int -}}

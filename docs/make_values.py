@@ -32,22 +32,35 @@ _WHOLE = ("resources", "affinity", "issuerRef")
 
 
 def read_comments(text: str) -> dict[str, str]:
-    """Return the comment before each key, by the key's path."""
+    """Return the comment before each key, by the key's path. A choice, which is set off, keeps its line."""
     found: dict[str, str] = {}
     path: list[tuple[int, str]] = []
     comment: list[str] = []
     for line in text.splitlines():
         stripped = line.strip()
         if stripped.startswith("#"):
-            comment.append(stripped.removeprefix("#").strip())
+            comment.append(stripped.removeprefix("#"))
             continue
         key = re.match(r"( *)([A-Za-z]+):", line)
         if key:
             indent = len(key[1])
             path = [item for item in path if item[0] < indent] + [(indent, key[2])]
-            found[".".join(name for _, name in path)] = " ".join(word for word in comment if word)
+            found[".".join(name for _, name in path)] = _join(comment)
         comment = []
     return found
+
+
+def _join(comment: list[str]) -> str:
+    """Make one text of the lines; choices, and what follows them, begin a line."""
+    text, was_choice = "", False
+    for line in comment:
+        choice = re.match(r" {3}(\S+) +(.+)", line)
+        words = f"`{choice[1]}`: {choice[2]}" if choice else line.strip()
+        if words:
+            between = "\n" if choice or was_choice else " "
+            text = f"{text}{between}{words}" if text else words
+            was_choice = choice is not None
+    return text
 
 
 def resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +124,8 @@ def make_page(chart: Path = CHART) -> str:
         parents = [name.rsplit(".", count)[0] for count in range(name.count(".") + 1)]
         comment = next((comments[parent] for parent in parents if comments.get(parent)), "")
         shown = json.dumps(default).replace("|", "\\|")
-        cells = (f"`{name}`", f"`{shown}`", rule, comment.replace("|", "\\|").replace("<", "&lt;"))
+        said = comment.replace("|", "\\|").replace("<", "&lt;").replace("\n", "<br>")
+        cells = (f"`{name}`", f"`{shown}`", rule, said)
         lines.append("| " + " | ".join(cells) + " |\n")
     templates = sorted((chart / "templates").rglob("*"))
     refused = [

@@ -30,7 +30,7 @@ NOT_SCORED = {
     "container-image-pull-policy": "images are pinned by digest; Always would need the registry at a restart",
     "container-security-context-user-group-id": "volumes of Postgres keep the uid 999 of Debian's package",
     "pod-networkpolicy": "it also asks for rules about Jobs, which nobody connects to",
-    "service-targets-pod": "the label of the primary is set by Patroni, not by the template",
+    "service-targets-pod": "the label of the primary is set by the keeper, not by the template",
 }
 # The same of kube-linter.
 NOT_LINTED = {

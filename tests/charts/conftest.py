@@ -11,6 +11,7 @@ golden(name, docs)  compares with tests/golden/charts/<name>.yaml; GOLDEN_UPDATE
 walk_pod_specs(docs) -> list of PodSpec(where, template, spec), of every workload, hook and test pod
 postgres          a PostgreSQL server for the tests of one file
 server            a tests.charts.played.Server, running
+release           postgres-ha, rendered by Helm 4 and 3 against `cluster`, a tests.charts.looked_up.Cluster
 """
 
 import base64
@@ -29,6 +30,7 @@ import pytest
 import yaml
 
 from tests.app.postgres_server import run_postgres
+from tests.charts.looked_up import Cluster, Release, serve
 from tests.charts.played import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,3 +198,14 @@ def server() -> Iterator[Server]:
         yield found
         found.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture(params=["helm4", "helm3"])
+def release(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[Release]:
+    with serve(cluster) as address:
+        yield Release(request.getfixturevalue(request.param), address, tmp_path)

@@ -13,6 +13,7 @@ import yaml
 from tests.charts.conftest import Doc
 
 Series = Mapping[str, str]
+Render = Callable[..., list[Doc]]
 MINUTES = 90
 # A value at every half minute until then.
 STEPS = f"x{MINUTES * 2}"
@@ -40,13 +41,13 @@ WELL: dict[str, str] = dict(
         *every("pg_settings_default_transaction_read_only", members("0", "0", "0")),
         *every("pg_settings_max_connections", members("100", "100", "100")),
         *every("pg_stat_activity_count", members("12", "3", "3"), state="idle"),
-        *every("pg_replication_slots_pg_wal_lsn_diff", members("1e6", "0", "0"), slot_name="demo_1"),
+        *every("pg_replication_slots_pg_wal_lsn_diff", members("2.1e9", "0", "0"), slot_name="demo_1"),
         *every("patroni_is_paused", members("0", "0", "0")),
         *every("kubelet_volume_stats_available_bytes", {"": "5e9"}, persistentvolumeclaim="data-demo-0"),
         *every("kubelet_volume_stats_capacity_bytes", {"": "8e9"}, persistentvolumeclaim="data-demo-0"),
         *every("kube_cronjob_created", {"": "0"}, cronjob="demo-certificates"),
-        # At the end of the play it is two days old.
-        *every("kube_cronjob_status_last_successful_time", {"": "-167400"}, cronjob="demo-certificates"),
+        # At the end of the play it is fourteen days old.
+        *every("kube_cronjob_status_last_successful_time", {"": "-1204200"}, cronjob="demo-certificates"),
     ]
 )
 # What is different, and the alerts that fire then.
@@ -71,7 +72,9 @@ CASES: dict[str, tuple[Series, set[str]]] = {
         {"PostgresVolumeFills"},
     ),
     "certificates are not renewed": (
-        dict(every("kube_cronjob_status_last_successful_time", {"": "-259200"}, cronjob="demo-certificates")),
+        dict(
+            every("kube_cronjob_status_last_successful_time", {"": "-1296000"}, cronjob="demo-certificates")
+        ),
         {"PostgresCertificatesAreNotRenewed"},
     ),
     "connections run out": (
@@ -79,7 +82,7 @@ CASES: dict[str, tuple[Series, set[str]]] = {
         {"PostgresConnectionsRunOut"},
     ),
     "a slot holds the log": (
-        dict(every("pg_replication_slots_pg_wal_lsn_diff", members("2e9", "0", "0"), slot_name="demo_1")),
+        dict(every("pg_replication_slots_pg_wal_lsn_diff", members("2.2e9", "0", "0"), slot_name="demo_1")),
         {"PostgresSlotHoldsLog"},
     ),
     "failover is paused": (
@@ -89,12 +92,18 @@ CASES: dict[str, tuple[Series, set[str]]] = {
 }
 
 
-@pytest.fixture
-def rules(render: Callable[..., list[Doc]]) -> list[Doc]:
-    values = {"metrics": {"enabled": True, "rules": {"enabled": True, "runbooks": "https://example.com"}}}
-    (found,) = [doc for doc in render("postgres-ha", values) if doc["kind"] == "PrometheusRule"]
+def make_rules(render: Render, **values: Doc) -> list[Doc]:
+    """The groups of rules; by default with a volume of 8Gi and certificates for 90 days."""
+    metrics = {"enabled": True, "rules": {"enabled": True, "runbooks": "https://example.com"}}
+    docs = render("postgres-ha", {"metrics": metrics, **values})
+    (found,) = [doc for doc in docs if doc["kind"] == "PrometheusRule"]
     groups: list[Doc] = found["spec"]["groups"]
     return groups
+
+
+@pytest.fixture
+def rules(render: Render) -> list[Doc]:
+    return make_rules(render)
 
 
 def elsewhere(series: Series) -> dict[str, str]:
@@ -157,8 +166,50 @@ def test_certificates_that_were_never_renewed_count_from_the_cronjob(
     name = next(name for name in WELL if name.startswith("kube_cronjob_status"))
     never = {other: value for other, value in WELL.items() if other != name}
     play(tmp_path, rules, never, set())
-    old = dict(every("kube_cronjob_created", {"": "-259200"}, cronjob="demo-certificates"))
+    old = dict(every("kube_cronjob_created", {"": "-1296000"}, cronjob="demo-certificates"))
     play(tmp_path, rules, {**never, **old}, {"PostgresCertificatesAreNotRenewed"})
+
+
+@pytest.mark.parametrize(("held", "firing"), [("133e6", set()), ("135e6", {"PostgresSlotHoldsLog"})])
+def test_a_small_volume_is_warned_of_sooner(
+    render: Render, tmp_path: Path, held: str, firing: set[str]
+) -> None:
+    """Before half of it is taken, where the slot is given up."""
+    groups = make_rules(render, storage={"wal": {"enabled": True, "size": "512Mi"}})
+    slots = every("pg_replication_slots_pg_wal_lsn_diff", members(held, "0", "0"), slot_name="demo_1")
+    play(tmp_path, groups, {**WELL, **dict(slots)}, firing)
+
+
+@pytest.mark.parametrize(
+    ("days", "schedule", "ago", "firing"),
+    [
+        # A week and an hour, where it runs once a week.
+        (60, "5 4 * * 1", 7 * 86400, set()),
+        (60, "5 4 * * 1", 10 * 86400, {"PostgresCertificatesAreNotRenewed"}),
+        # A day and an hour, where it runs once a day.
+        (3, "5 4 * * *", 86400, set()),
+    ],
+)
+def test_the_renewal_has_as_long_as_the_certificate_leaves_it(
+    render: Render, tmp_path: Path, days: int, schedule: str, ago: int, firing: set[str]
+) -> None:
+    groups = make_rules(render, tls={"days": days, "schedule": schedule})
+    last = every("kube_cronjob_status_last_successful_time", {"": f"{-ago}"}, cronjob="demo-certificates")
+    play(tmp_path, groups, {**WELL, **dict(last)}, firing)
+
+
+@pytest.mark.parametrize(
+    "tls",
+    [
+        {"mode": "existingSecret", "existingSecret": "ours"},
+        {"mode": "certManager", "issuerRef": {"name": "ca"}},
+    ],
+)
+def test_without_a_cron_job_no_alert_is_about_it(render: Render, rules: list[Doc], tls: Doc) -> None:
+    def names(groups: list[Doc]) -> set[str]:
+        return {rule["alert"] for group in groups for rule in group["rules"]}
+
+    assert names(rules) - names(make_rules(render, tls=tls)) == {"PostgresCertificatesAreNotRenewed"}
 
 
 def test_every_alert_has_a_case(rules: list[Doc]) -> None:

@@ -2,22 +2,19 @@
 
 import base64
 import json
-import os
 import ssl
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pgha import certificates
 from pgha.certificates import Pair, Renewal, is_due, is_issued_by, make_authority, make_certificate, split
 from pgha.kube import ApiError
 from pgha.trust import give_authority
+
+from tests.charts.looked_up import Cluster, Release
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ["db-primary", "*.db-members.stage.svc"]
@@ -184,103 +181,9 @@ def test_the_application_gets_the_authority_that_members_show(tmp_path: Path) ->
     assert secrets.data["db_app"]["ca.crt"] == "two"
 
 
-KINDS = {
-    "v1": ("Secret", "ConfigMap", "Service", "ServiceAccount", "Pod"),
-    "apps/v1": ("StatefulSet",),
-    "batch/v1": ("Job", "CronJob"),
-    "policy/v1": ("PodDisruptionBudget",),
-    "networking.k8s.io/v1": ("NetworkPolicy",),
-    "rbac.authorization.k8s.io/v1": ("Role", "RoleBinding"),
-}
-
-
-class Cluster:
-    """Stands for a Kubernetes API that has Secrets and nothing else, as far as Helm's `lookup` asks."""
-
-    def __init__(self) -> None:
-        self.secrets: dict[str, dict[str, str]] = {}
-
-    def answer(self, path: str) -> dict[str, Any] | None:
-        version = path.removeprefix("/api/").removeprefix("/apis/")
-        folder, _, name = path.rpartition("/")
-        if path == "/version":
-            return {"major": "1", "minor": "34", "gitVersion": "v1.34.4"}
-        if path == "/api":
-            return {"kind": "APIVersions", "versions": ["v1"]}
-        if path == "/apis":
-            found = [{"groupVersion": name, "version": "v1"} for name in KINDS if "/" in name]
-            groups = [{"name": one["groupVersion"].partition("/")[0], "versions": [one]} for one in found]
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-        if version in KINDS:
-            resources = [
-                {"name": kind.lower().replace("policy", "policie") + "s", "kind": kind, "namespaced": True}
-                for kind in KINDS[version]
-            ]
-            return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
-        if folder.endswith("/secrets") and name in self.secrets:
-            data = {
-                key: base64.b64encode(value.encode()).decode() for key, value in self.secrets[name].items()
-            }
-            return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
-        return None
-
-
-@pytest.fixture
-def cluster() -> Iterator[tuple[Cluster, str]]:
-    """Return a cluster and its address."""
-    made = Cluster()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = made.answer(self.path.partition("?")[0])
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
-            self.wfile.write(json.dumps(found or missing).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield made, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(params=["helm4", "helm3"])
-def release(
-    request: pytest.FixtureRequest, cluster: tuple[Cluster, str], tmp_path: Path
-) -> Callable[[], dict[str, dict[str, Any]]]:
-    """Return what renders the chart's Secrets against the cluster, by name, with decoded data."""
-
-    def run() -> dict[str, dict[str, Any]]:
-        command = [
-            request.getfixturevalue(request.param),
-            "template",
-            "demo",
-            str(ROOT / "charts/postgres-ha"),
-        ]
-        command += ["--dry-run=server", "--disable-openapi-validation", "--kube-version", "1.34.4"]
-        command += ["--kube-apiserver", cluster[1]]
-        environ = {**os.environ, "KUBECONFIG": os.devnull, "HOME": str(tmp_path)}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environ)
-        assert done.returncode == 0, done.stderr
-        docs = [doc for doc in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if doc]
-        for doc in docs:
-            if doc["kind"] == "Secret":
-                doc["data"] = {key: base64.b64decode(text).decode() for key, text in doc["data"].items()}
-        return {doc["metadata"]["name"]: doc for doc in docs if doc["kind"] == "Secret"}
-
-    return run
-
-
-def test_an_install_makes_certificates_before_anything_else(release: Callable[[], Any]) -> None:
+def test_an_install_makes_certificates_before_anything_else(release: Release) -> None:
     """As hooks, which no revision holds: a rollback would write back a certificate that has ended."""
-    made = release()
+    made = release.secrets()
     for name in ("demo-ca", "demo-tls"):
         annotations = made[name]["metadata"]["annotations"]
         assert annotations["helm.sh/hook"] == "pre-install,pre-upgrade"
@@ -292,34 +195,34 @@ def test_an_install_makes_certificates_before_anything_else(release: Callable[[]
 
 
 def test_certificates_that_are_there_are_left_alone(
-    release: Callable[[], Any], cluster: tuple[Cluster, str], authority: Pair
+    release: Release, cluster: Cluster, authority: Pair
 ) -> None:
     leaf = make_certificate(authority, HOSTS, 90)
-    cluster[0].secrets = {
+    cluster.secrets = {
         "demo-ca": {"ca.crt": authority.certificate, "ca.key": authority.key},
         "demo-tls": {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": authority.certificate},
     }
-    made = release()
+    made = release.secrets()
     assert set(made) == {"demo-app", "demo-internal"}
 
 
 def test_a_certificate_that_is_gone_comes_from_the_same_authority(
-    release: Callable[[], Any], cluster: tuple[Cluster, str], authority: Pair
+    release: Release, cluster: Cluster, authority: Pair
 ) -> None:
-    cluster[0].secrets = {"demo-ca": {"ca.crt": authority.certificate, "ca.key": authority.key}}
-    made = release()
+    cluster.secrets = {"demo-ca": {"ca.crt": authority.certificate, "ca.key": authority.key}}
+    made = release.secrets()
     assert "demo-ca" not in made
     assert is_issued_by(made["demo-tls"]["data"]["tls.crt"], authority.certificate)
     assert made["demo-tls"]["data"]["ca.crt"] == authority.certificate
 
 
 def test_an_authority_that_is_gone_leaves_the_certificate_for_the_cron_job(
-    release: Callable[[], Any], cluster: tuple[Cluster, str], authority: Pair
+    release: Release, cluster: Cluster, authority: Pair
 ) -> None:
     leaf = make_certificate(authority, HOSTS, 90)
-    cluster[0].secrets = {
+    cluster.secrets = {
         "demo-tls": {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": authority.certificate}
     }
-    made = release()
+    made = release.secrets()
     assert "demo-tls" not in made
     assert not is_issued_by(leaf.certificate, made["demo-ca"]["data"]["ca.crt"])

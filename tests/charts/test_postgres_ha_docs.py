@@ -27,8 +27,17 @@ def test_comments_are_found_by_path(maker: ModuleType) -> None:
     assert maker.read_comments(text) == {"a": "About a.", "a.b": "About b. More.", "a.c": "", "d": ""}
 
 
+def test_choices_stay_lines_of_their_own(maker: ModuleType) -> None:
+    text = "# What.\n#   one    the first\n#   other  the second\n# And more,\n# at last.\na: one\n"
+    assert maker.read_comments(text) == {
+        "a": "What.\n`one`: the first\n`other`: the second\nAnd more, at last."
+    }
+    assert "<br>`required`: a replica has it, always" in maker.make_page()
+
+
 def test_every_runbook_belongs_to_an_alert() -> None:
-    alerts = (ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml").read_text(encoding="utf-8")
+    files = (ROOT / "charts" / "postgres-ha" / "files").glob("alerts*.yaml")
+    alerts = "".join(path.read_text(encoding="utf-8") for path in files)
     for page in (ROOT / "docs" / "runbooks").glob("*.md"):
         assert page.name in alerts
 
@@ -70,6 +79,50 @@ def test_notes_promise_what_is_there(notes: Callable[..., str]) -> None:
     given = notes("credentials.app.existingSecret=mine")
     assert "URI" not in given
     assert "The application's user is notejam, with the password in your Secret mine" in given
+
+
+def test_with_one_member_there_is_nowhere_else_to_read(notes: Callable[..., str]) -> None:
+    assert "demo-replicas" in notes()
+    assert "demo-replicas" not in notes("members=1")
+
+
+SOME = "networkPolicy.clients[0].podSelector.matchLabels.a=b"
+COLLECTOR = "networkPolicy.monitoring[0].podSelector.matchLabels.a=b"
+RULES = ("metrics.rules.enabled=true", "metrics.rules.runbooks=https://example.com")
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ((), True),
+        ((SOME,), False),
+        (("networkPolicy.clients[0].namespaceSelector.matchLabels.a=b",), False),
+        (("networkPolicy.enabled=false",), False),
+    ],
+)
+def test_notes_tell_when_the_whole_namespace_may_connect(
+    notes: Callable[..., str], sets: tuple[str, ...], *, expected: bool
+) -> None:
+    said = "every pod of the namespace default may connect. networkPolicy.clients narrows it"
+    assert (said in notes(*sets)) is expected
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ((), False),
+        (("metrics.podMonitor.enabled=true",), True),
+        (("metrics.podMonitoring.enabled=true",), True),
+        (RULES, True),
+        ((*RULES, COLLECTOR), False),
+        ((*RULES, "networkPolicy.enabled=false"), False),
+    ],
+)
+def test_notes_tell_when_no_collector_is_let_in(
+    notes: Callable[..., str], sets: tuple[str, ...], *, expected: bool
+) -> None:
+    text = notes("metrics.enabled=true", *sets)
+    assert ("networkPolicy.monitoring is empty, so no pod may read the metrics" in text) is expected
 
 
 def test_every_key_says_what_it_does(maker: ModuleType) -> None:

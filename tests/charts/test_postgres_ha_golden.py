@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 Doc = dict[str, Any]
 Render = Callable[..., list[Doc]]
@@ -31,6 +32,31 @@ def without_generated(docs: list[Doc]) -> list[Doc]:
         if doc["kind"] == "Secret":
             doc["data"] = dict.fromkeys(doc["data"], "")
     return sorted(docs, key=lambda doc: (doc["kind"], doc["metadata"]["name"]))
+
+
+def leaves(values: Doc, path: str = "") -> dict[str, Any]:
+    """Every value by its path; an object without keys is one."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{path}.{key}" if path else key
+        found |= leaves(value, name) if isinstance(value, dict) and value else {name: value}
+    return found
+
+
+def test_every_option_is_rendered_as_something_else_than_its_default() -> None:
+    default = leaves(yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8")))
+    same = set(default)
+    for path in CASES:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        below = leaves(given)
+        same -= {name for name in default if below.get(name, default[name]) != default[name]}
+        # An object that is empty by default has keys of the user's choice.
+        same -= {
+            name
+            for name, value in default.items()
+            if value == {} and any(key.startswith(f"{name}.") for key in below)
+        }
+    assert same == set()
 
 
 @pytest.mark.parametrize("values", CASES, ids=case_name)

@@ -157,8 +157,15 @@ def test_who_may_connect(render: Render, *, required: bool) -> None:
     assert {rule[-1] for rule in over_network} == {"reject", "scram-sha-256"}
     plain = [rule for rule in over_network if rule[0] == "host" and rule[-1] != "reject"]
     assert bool(plain) is not required
-    # What the chart reserves comes before what the values add.
-    assert lines.index(own) == len(lines) - 2
+    # The first line that fits counts: what the chart reserves comes before what the values add, and what lets
+    # everybody in after it.
+    at = lines.index(own)
+    assert [line.rpartition(" ")[0] for line in lines[at + 1 :]] == [
+        "local all all",
+        f"{'hostssl' if required else 'host'} all all all",
+    ]
+    assert lines[at - 1] == "host all replicator,replicator_2,rewind,rewind_2 all reject"
+    assert lines[:2] == ["local all postgres peer", "local all monitor peer"]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +181,7 @@ def test_who_may_connect(render: Render, *, required: bool) -> None:
             {"max_wal_size": "512MB", "max_slot_wal_keep_size": "1024MB"},
         ),
         ({"postgresql": {"parameters": {"shared_buffers": "99MB"}}}, {"shared_buffers": "99MB"}),
+        ({"postgresql": {"parameters": {"wal_keep_size": "99MB"}}}, {"wal_keep_size": "99MB"}),
     ],
 )
 def test_sizes_follow_memory_and_volume(render: Render, values: Doc, expected: Doc) -> None:
@@ -186,7 +194,9 @@ def test_sizes_follow_memory_and_volume(render: Render, values: Doc, expected: D
         ({"resources": {"limits": {"memory": "1Gi"}}}, True),
         ({"credentials": {"internal": {"rotation": 1}}}, True),
         # Patroni keeps these in its store, and the Job of the upgrade changes them there.
-        ({"postgresql": {"parameters": {"work_mem": "8MB"}}}, False),
+        ({"postgresql": {"parameters": {"work_mem": "8MB", "wal_level": "logical"}}}, False),
+        # Of TLS, each member has it in a file of its own.
+        ({"postgresql": {"parameters": {"ssl_min_protocol_version": "TLSv1.3"}}}, True),
         ({"postgresql": {"hba": ["host all all all reject"]}}, False),
         ({"users": [{"name": "reader"}]}, False),
         ({"credentials": {"app": {"rotation": 1}}}, False),
@@ -237,15 +247,19 @@ def test_secrets_outlive_the_release_and_passwords_differ(render: Render) -> Non
     assert len({*internal.values(), *others}) == 7
 
 
-def test_every_secret_that_a_role_needs_is_there_or_given(render: Render) -> None:
-    values = {
-        "users": [{"name": "reader"}, {"name": "importer", "existingSecret": "theirs"}],
-        "database": {"owner": "head"},
-    }
+@pytest.mark.parametrize(
+    ("owner", "given"), [({}, {"theirs"}), ({"existingSecret": "own"}, {"theirs", "own"})]
+)
+def test_every_secret_that_a_role_needs_is_there_or_given(
+    render: Render, owner: Doc, given: set[str]
+) -> None:
+    users = [{"name": "reader"}, {"name": "importer", "existingSecret": "theirs"}]
+    values = {"users": users, "database": {"owner": "head"}, "credentials": {"owner": owner}}
     docs = render("postgres-ha", values)
     needed = {role["secret"]["name"] for role in desired(docs)["roles"] if "secret" in role}
     made = {doc["metadata"]["name"] for doc in docs if doc["kind"] == "Secret"}
-    assert needed - made == {"theirs"}
+    assert needed - made == given
+    assert ("demo-owner" in made) is ("own" not in given)
     allowed = {
         name
         for rule in find(docs, "Role", "demo")["rules"]
@@ -288,6 +302,20 @@ def test_a_user_may_connect_where_its_address_points(render: Render) -> None:
     roles = {role["name"]: role for role in desired(docs)["roles"]}
     for name in ("reader", "other"):
         assert [secret(docs, f"demo-user-{name}")["database"]] == roles[name]["databases"] == ["notejam"]
+
+
+def test_an_empty_list_of_databases_is_none(render: Render) -> None:
+    docs = render("postgres-ha", {"users": [{"name": "probe", "databases": []}]})
+    (role,) = [role for role in desired(docs)["roles"] if role["name"] == "probe"]
+    assert role["databases"] == []
+    assert set(secret(docs, "demo-user-probe")) == {"username", "password", "host", "port"}
+
+
+def test_a_connection_limit_of_nought_is_no_connection(render: Render) -> None:
+    users = [{"name": "closed", "connectionLimit": 0}, {"name": "open"}]
+    docs = render("postgres-ha", {"users": users})
+    limits = {role["name"]: role.get("connectionLimit") for role in desired(docs)["roles"]}
+    assert (limits["closed"], limits["open"]) == (0, -1)
 
 
 def test_the_version_of_what_is_desired_follows_it(render: Render) -> None:

@@ -1,10 +1,14 @@
 """What values.schema.json of postgres-ha lets through, and what it names when it refuses."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+CHART = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha"
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -17,6 +21,7 @@ DIGEST = "sha256:" + "a" * 64
         {"members": 9},
         {"durability": "none"},
         {"users": [{"name": "reader", "memberOf": ["pg_read_all_data"], "connectionLimit": 5}]},
+        {"users": [{"name": "b", "databases": [], "connectionLimit": 0}, {"name": "a", "memberOf": ["b"]}]},
         {"databases": [{"name": "reports", "owner": "notejam", "extensions": ["pg_trgm"]}]},
         {"database": {"owner": "notejam_owner"}},
         {"postgresql": {"hba": ["hostssl all reader 10.0.0.0/8 scram-sha-256", "host all all all reject"]}},
@@ -28,6 +33,7 @@ DIGEST = "sha256:" + "a" * 64
         {"metrics": {"enabled": True, "rules": {"enabled": True, "runbooks": "https://r.example.com"}}},
         {"credentials": {"app": {"rotation": 3}, "internal": {"rotation": 1}}},
         {"credentials": {"internal": {"existingSecret": "ours", "rotation": 1}}},
+        {"credentials": {"owner": {"existingSecret": "theirs"}}, "database": {"owner": "head"}},
         {"preStopSeconds": 60, "terminationGracePeriodSeconds": 90},
         {"image": {"digest": DIGEST}},
         {"image": {"tag": "17", "digest": ""}},
@@ -67,12 +73,16 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"users": [{"name": "notejam"}]}, "users[0].name is notejam, which is taken"),
         ({"users": [{"name": "a"}, {"name": "a"}]}, "users[1].name is a, which is taken"),
         ({"users": [{"name": "a", "databases": ["b"]}]}, "users[0].databases names b"),
+        ({"users": [{"name": "a", "memberOf": ["postgres"]}]}, "users[0].memberOf names postgres"),
+        (
+            {"users": [{"name": "a", "memberOf": ["pg_monitor", "replicator_2"]}]},
+            "users[0].memberOf names replicator_2",
+        ),
         ({"databases": [{"name": "b", "owner": "c"}]}, "databases[0].owner is c, which is neither"),
         ({"databases": [{"name": "notejam", "owner": "notejam"}]}, "databases[0].name is notejam"),
         ({"database": {"owner": "notejam"}}, "database.owner is notejam, which is database.user"),
         ({"database": {"extensions": ["x; DROP"]}}, "/database/extensions/0"),
         ({"postgresql": {"hba": ["include other.conf"]}}, "/postgresql/hba/0"),
-        ({"postgresql": {"parameters": {"ssl": "off"}}}, "/postgresql/parameters/ssl"),
         ({"tls": {"mode": "off"}}, "/tls/mode"),
         ({"tls": {"mode": "existingSecret"}}, "tls.existingSecret: tls.mode `existingSecret` needs"),
         ({"tls": {"existingSecret": "mine"}}, "tls.existingSecret: is for tls.mode `existingSecret` only"),
@@ -114,9 +124,7 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"failover": {"loopWait": 0}}, "/failover/loopWait"),
         ({"failover": {"retryTimeout": 2}}, "/failover/retryTimeout"),
         ({"failover": {"loopWait": 7}}, "failover.loopWait + 2 * failover.retryTimeout is 21"),
-        ({"postgresql": {"maxConnections": 5}}, "/postgresql/maxConnections"),
-        ({"postgresql": {"parameters": {"wal_level": "logical"}}}, "/postgresql/parameters/wal_level"),
-        ({"postgresql": {"parameters": {"port": 5433}}}, "/postgresql/parameters/port"),
+        ({"postgresql": {"maxConnections": 24}}, "/postgresql/maxConnections"),
         ({"postgresql": {"parameters": {"work_mem": ["8MB"]}}}, "/postgresql/parameters/work_mem"),
         ({"storage": {"size": "8G"}}, "/storage/size"),
         ({"storage": {"wal": {"enabled": "yes"}}}, "/storage/wal/enabled"),
@@ -129,6 +137,15 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"networkPolicy": {"from": []}}, "'from' not allowed"),
         ({"podLabels": {"role": "primary"}}, "/podLabels/role"),
         ({"podLabels": {"postgres-ha/reads": "true"}}, "/podLabels/postgres-ha"),
+        ({"podLabels": {"patroni-role": "primary"}}, "/podLabels/patroni-role"),
+        # Helm takes null for the wish that the key be not there at all.
+        ({"clusterDomain": None}, "'clusterDomain'"),
+        ({"credentials": {"app": {"rotation": None}}}, "'rotation'"),
+        ({"networkPolicy": {"monitoring": None}}, "'monitoring'"),
+        (
+            {"credentials": {"owner": {"existingSecret": "theirs"}}},
+            "credentials.owner.existingSecret: the Secret is for the role database.owner",
+        ),
         ({"fullnameOverride": "x" * 53}, "/fullnameOverride"),
     ],
 )
@@ -162,3 +179,35 @@ def test_refuses_lines_that_let_others_in(render_error: Callable[..., str], line
     message = render_error("postgres-ha", {"postgresql": {"hba": ["local all all peer", line]}})
     assert "postgresql.hba[1]: " in message
     assert said in message
+
+
+def resolve(rule: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in rule:
+        found: Any = root
+        for word in rule["$ref"].removeprefix("#/").split("/"):
+            found = found[word]
+        rule = found
+    return rule
+
+
+def walk(
+    values: dict[str, Any], rule: dict[str, Any], root: dict[str, Any], path: str
+) -> Iterator[tuple[str, set[str], set[str]]]:
+    """Yield every object that has keys in values.yaml: its path, these keys, and those that it must have."""
+    yield path, set(values), set(rule.get("required", ()))
+    for key, value in values.items():
+        below = resolve(rule.get("properties", {}).get(key, {}), root)
+        if isinstance(value, dict) and value:
+            yield from walk(value, below, root, f"{path}/{key}")
+
+
+def test_every_key_with_a_default_must_be_there() -> None:
+    """Templates rely on it, and null takes a default away."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    wrong = [
+        (path, sorted(keys ^ required))
+        for path, keys, required in walk(values, schema, schema, "")
+        if keys != required
+    ]
+    assert wrong == []

@@ -34,7 +34,7 @@
 {{- end -}}
 {{- range .Values.users -}}
 {{- $secret := .existingSecret | default (printf "%s-user-%s" $fullname (.name | replace "_" "-")) -}}
-{{- $roles = append $roles (dict "name" .name "declared" true "connectionLimit" (.connectionLimit | default -1 | int) "memberOf" (.memberOf | default list) "databases" (include "postgres-ha.userDatabases" (list $ .) | fromJsonArray) "secret" (dict "name" $secret "key" "password")) -}}
+{{- $roles = append $roles (dict "name" .name "declared" true "connectionLimit" (ternary .connectionLimit -1 (hasKey . "connectionLimit") | int) "memberOf" (.memberOf | default list) "databases" (include "postgres-ha.userDatabases" (list $ .) | fromJsonArray) "secret" (dict "name" $secret "key" "password")) -}}
 {{- end -}}
 {{- $databases := list (dict "name" $db.name "owner" $owner "user" $db.user "extensions" $db.extensions) -}}
 {{- range .Values.databases -}}

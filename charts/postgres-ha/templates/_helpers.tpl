@@ -38,7 +38,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 
 {{- define "postgres-ha.ownerSecret" -}}
-{{ include "postgres-ha.fullname" . }}-owner
+{{- .Values.credentials.owner.existingSecret | default (printf "%s-owner" (include "postgres-ha.fullname" .)) -}}
 {{- end -}}
 
 {{- define "postgres-ha.tlsSecret" -}}
@@ -103,7 +103,7 @@ limits:
   memory: 128Mi
 {{- end -}}
 
-{{/* Secrets with a password of one role; the argument is a list: root, name, role, database. */}}
+{{/* Secrets with a password of one role; the argument is a list: root, name, role, database, which may be none. */}}
 {{- define "postgres-ha.roleSecret" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -122,15 +122,21 @@ type: Opaque
 data:
   username: {{ index . 2 | b64enc }}
   password: {{ $password | b64enc }}
-  database: {{ index . 3 | b64enc }}
   host: {{ $host | b64enc }}
   port: {{ "5432" | b64enc }}
+  {{- if index . 3 }}
+  database: {{ index . 3 | b64enc }}
   uri: {{ printf "postgresql://%s:%s@%s:5432/%s" (index . 2) ($password | urlquery | replace "+" "%20") $host (index . 3) | b64enc }}
+  {{- end }}
 {{- end -}}
 
-{{/* Where a user may connect, as a JSON list; its Secret names the first. Arguments: root, an item of users. */}}
+{{/*
+Where a user may connect, as a JSON list; its Secret names the first. An empty list is none: only a user who says nothing
+gets the application's. Arguments: root, an item of users.
+*/}}
 {{- define "postgres-ha.userDatabases" -}}
-{{- (index . 1).databases | default (list (index . 0).Values.database.name) | toJson -}}
+{{- $user := index . 1 -}}
+{{- ternary $user.databases (list (index . 0).Values.database.name) (hasKey $user "databases") | toJson -}}
 {{- end -}}
 
 {{/* A size such as 512Mi or 8Gi, in MiB. */}}

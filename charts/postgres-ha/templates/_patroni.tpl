@@ -1,7 +1,8 @@
 {{/*
 What Patroni keeps in its own store (the ConfigMap <fullname>-config), the same for all members. It is written at
 the first start, and after that by the Job of `helm upgrade`: no member restarts because of it, unless Postgres
-itself must.
+itself must. Patroni's own numbers of senders and slots, 10, do for most: others would restart every cluster that is
+upgraded, and numbers that follow `members` would restart all members with each new one.
 */}}
 {{- define "postgres-ha.dynamic" -}}
 {{- $memory := include "postgres-ha.mebibytes" .Values.resources.limits.memory | int -}}
@@ -48,6 +49,9 @@ synchronous_node_count: 1
 synchronous_mode_strict: {{ eq .Values.durability "required" }}
 # How long the log is kept for a member that is away.
 member_slots_ttl: 30min
+# Patroni drops every slot that is not its own. Those of subscriptions, which need wal_level logical, it leaves alone.
+ignore_slots:
+  - type: logical
 postgresql:
   use_pg_rewind: true
   use_slots: true
@@ -56,7 +60,6 @@ postgresql:
   pg_hba:
     - local all postgres peer
     - local all monitor peer
-    - local all all scram-sha-256
     - host all postgres,monitor all reject
     - hostssl replication replicator,replicator_2,backup all scram-sha-256
     - hostssl postgres rewind,rewind_2 all scram-sha-256
@@ -64,6 +67,7 @@ postgresql:
     {{- range .Values.postgresql.hba }}
     - {{ . | quote }}
     {{- end }}
+    - local all all scram-sha-256
     - {{ ternary "hostssl" "host" .Values.tls.required }} all all all scram-sha-256
 {{- end -}}
 
@@ -151,7 +155,8 @@ postgresql:
     ssl: "on"
     ssl_cert_file: /etc/postgres-ha/tls/tls.crt
     ssl_key_file: /etc/postgres-ha/tls/tls.key
-    ssl_min_protocol_version: TLSv1.2
+    {{- /* What is here beats what Patroni stores. */}}
+    ssl_min_protocol_version: {{ .Values.postgresql.parameters.ssl_min_protocol_version | default "TLSv1.2" }}
 {{- end -}}
 
 {{- define "postgres-ha.patroniName" -}}

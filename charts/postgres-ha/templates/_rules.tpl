@@ -1,6 +1,7 @@
 {{/* What a schema cannot say: rules between two values, and between values and the cluster. */}}
 {{- define "postgres-ha.rules" -}}
 {{- include "postgres-ha.pairRules" . -}}
+{{- include "postgres-ha.parameterRules" . -}}
 {{- include "postgres-ha.hbaRules" . -}}
 {{- with .Values.failover -}}
 {{- if gt (add .loopWait (mul 2 .retryTimeout)) (int64 .ttl) -}}
@@ -21,6 +22,11 @@
 {{- range $number, $user := .Values.users -}}
 {{- if has .name (concat $names $reserved) -}}
 {{- fail (printf "users[%d].name is %s, which is taken: by an earlier user, by database.user or database.owner, or by the chart" $number .name) -}}
+{{- end -}}
+{{- range .memberOf -}}
+{{- if has . $reserved -}}
+{{- fail (printf "users[%d].memberOf names %s: the superuser stays local, and the logins of replication, backups and metrics belong to the chart. Leave it out; roles of Postgres's own, such as pg_monitor or pg_read_all_data, give rights to read." $number .) -}}
+{{- end -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
@@ -67,6 +73,9 @@
 {{- fail (printf "credentials.app.rotation: the Secret %s is yours, and so is the change of its password. Set rotation to 0, and change the Secret instead." .existingSecret) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.credentials.owner.existingSecret (not .Values.database.owner) -}}
+{{- fail "credentials.owner.existingSecret: the Secret is for the role database.owner, and no role is named there. Set database.owner, or leave this out." -}}
+{{- end -}}
 {{- with .Values.import -}}
 {{- if and .host (not .existingSecret) -}}
 {{- fail "import.existingSecret: a copy from import.host needs a login there. Name a Secret with the keys username and password." -}}
@@ -84,6 +93,17 @@
 {{- if and .rules.enabled (not .rules.runbooks) -}}
 {{- fail "metrics.rules.runbooks: every alert links to its page there. Set it to the address of the folder with the runbook pages." -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Each rotation goes to the other of two logins. Two at once come back to the one in use, and give it another password.
+Going down stays possible, for the way back. Arguments: app or internal, the Secret, what is in it, the rotation.
+*/}}
+{{- define "postgres-ha.rotationRule" -}}
+{{- $there := get (index . 2) "rotation" | b64dec | default "0" | int -}}
+{{- if and (index . 2) (gt (index . 3) (add1 $there | int)) -}}
+{{- fail (printf "credentials.%s.rotation: is %d, and the Secret %s has %d. Raised by more than one, it changes the password of the login that is in use, and whoever uses it is refused. Set it to %d, restart who uses it, and then raise it again." (index . 0) (index . 3) (index . 1) $there (add1 $there)) -}}
 {{- end -}}
 {{- end -}}
 

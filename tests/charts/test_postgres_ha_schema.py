@@ -75,6 +75,10 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"users": [{"name": "a", "databases": ["b"]}]}, "users[0].databases names b"),
         ({"users": [{"name": "a", "memberOf": ["postgres"]}]}, "users[0].memberOf names postgres"),
         (
+            {"users": [{"name": "a", "memberOf": ["pg_execute_server_program"]}]},
+            "users[0].memberOf names pg_execute_server_program: with the files and programs of a member",
+        ),
+        (
             {"users": [{"name": "a", "memberOf": ["pg_monitor", "replicator_2"]}]},
             "users[0].memberOf names replicator_2",
         ),

@@ -245,6 +245,29 @@ def test_a_switchover_waits_until_the_services_have_taken_up_who_became_ready(
     assert taken == [step], "the endpoints have just changed again"
 
 
+@pytest.mark.parametrize("action", [Action.RESTART, Action.SWITCH_OVER, Action.REPLACE])
+def test_nothing_is_restarted_before_the_members_have_read_their_settings(
+    monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    """A rollback takes back what the primary has not restarted for: it need not, and need not move."""
+    now, taken = [100.0], []
+    monkeypatch.setattr(rollout.time, "monotonic", lambda: now[0])
+    step = Step(action, "a reason", "db-0", "db-1")
+    monkeypatch.setattr(rollout, "next_step", lambda _: step)
+    found = rollout.Rollout(PlayedApi(), "db", "db", "patroni:x", 1000.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(found, "_members", lambda _: [])
+    monkeypatch.setattr(found, "_take", taken.append)
+    monkeypatch.setattr(found, "_settled_at", 108.0)
+    for passed in (0.0, 7.9):
+        now[0] = 100.0 + passed
+        assert not found.advance()
+        # What is of the old kind is replaced in any case.
+        assert bool(taken) == (action is Action.REPLACE)
+    now[0] = 108.0
+    found.advance()
+    assert taken[-1] == step
+
+
 class PlayedApi:
     """One pod, which is ready or not."""
 

@@ -264,10 +264,11 @@ class Rollout:
         if step.action is Action.WAIT:
             self._check_trouble()
             self.say(f"waiting: {step.reason}")
-        elif step.action is Action.DONE:
-            if time.monotonic() >= self._settled_at:
-                return True
+        elif step.action is not Action.REPLACE and time.monotonic() < self._settled_at:
+            # Until then they may still ask for a restart that a change back has made needless.
             self.say("waiting: the members read their settings")
+        elif step.action is Action.DONE:
+            return True
         elif step.action is Action.SWITCH_OVER and time.monotonic() < self._calm_at:
             self.say("waiting: the Services take up the member that has just become ready")
         else:

@@ -103,8 +103,9 @@ def test_what_does_not_start_stops_at_the_first_member_and_a_rollback_mends_it(
         other.helm("rollback", other.release, str(revision), "--timeout", "10m")
         other.wait_well()
         assert other.sql("INSERT INTO kept VALUES (2)") == ""
-        assert other.primary() == "extra-0"
 
     upgrade(broken)
+    assert other.primary() == "extra-0"
+    # Here it may move: Postgres goes on asking for a restart after the setting was taken away again.
     upgrade(image, "postgresql.parameters.shared_preload_libraries=nowhere")
     assert other.sql("SELECT count(*) FROM kept") == str(2 * members)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from local.workshop import Workshop
 
 _KUBERNETES = "1.34"
-# Kinds that Kubernetes does not have by itself: it has no schema of them.
-CUSTOM = "Certificate,PodMonitor,PodMonitoring,PrometheusRule,Rules"
 # What kube-score wants and these charts do otherwise, on purpose.
 NOT_SCORED = {
     "container-ephemeral-storage-request-and-limit": "root is read-only and every emptyDir has a limit",
@@ -110,7 +108,7 @@ def _lint(shop: Workshop) -> None:
 
 def _conform(shop: Workshop) -> None:
     schemas = make_schemas(shop.cache, shop.go)
-    words = ("-strict", "-summary", "-skip", CUSTOM, "-schema-location", f"{schemas}/{TEMPLATE}")
+    words = ("-strict", "-summary", "-schema-location", f"{schemas}/{TEMPLATE}")
     with _rendered(shop) as paths:
         shop.shell.run("kubeconform", *words, *paths)
 

@@ -182,6 +182,13 @@ class GoBuilder:
         answer = json.loads(self._go(module, "mod", "download", "-json", f"{TOOLS[module].main}"))
         return Path(answer["Dir"])
 
+    def fetch(self, module: str, version: str, checksum: str) -> Path:
+        """Folder of a module that nothing is built from; raise LocalError if its checksum is another."""
+        answer = json.loads(self._go("kubernetes", "mod", "download", "-json", f"{module}@{version}"))
+        if answer["Sum"] != checksum:
+            raise LocalError(f"{module} {version} has the checksum {answer['Sum']} instead of {checksum}")
+        return Path(answer["Dir"])
+
     def go_version(self, module: str) -> str:
         """Exact version of the Go that would build a module, as go itself decides it."""
         if self.shell.find("go") is None:

@@ -1,7 +1,7 @@
 """JSON schemas of the Kubernetes objects for kubeconform, from the OpenAPI document of the pinned Kubernetes.
 
-The document comes with Kubernetes' own Go module, so no cluster and no download of schemas is needed. Schemas
-are strict: a field that Kubernetes does not know is an error.
+The document comes with Kubernetes' own Go module, so no cluster and no download of schemas is needed;
+those of other kinds come with the modules of their projects. They are strict: an unknown field is an error.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from local.crds import find_definitions
 from local.keys import digest_file
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "{{ .ResourceKind }}{{ .KindSuffix }}.json"
 """How the files are named, as kubeconform wants to be told by -schema-location."""
-_REVISION = "2"
+_REVISION = "3"
 _HERE = "#/definitions/"
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 _KINDS = "x-kubernetes-group-version-kind"
@@ -42,6 +45,19 @@ def convert(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
                 "definitions": needed,
             }
     return files
+
+
+def convert_definition(definition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Turn a CustomResourceDefinition into schemas by file name, one for each version."""
+    spec = definition["spec"]
+    group, kind = spec["group"].split(".", 1)[0], spec["names"]["kind"].lower()
+    return {
+        f"{kind}-{group}-{version['name']}.json": {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "allOf": [strict(version["schema"]["openAPIV3Schema"]), {"required": ["apiVersion", "kind"]}],
+        }
+        for version in spec["versions"]
+    }
 
 
 def reachable(definitions: Mapping[str, Any], name: str) -> set[str]:
@@ -96,10 +112,15 @@ def nullable(schema: Any) -> Any:
 def make_schemas(cache: Cache, go: GoBuilder) -> Path:
     """Return the folder of the schemas, written when there is none."""
     source = go.source("kubernetes") / "api" / "openapi-spec" / "swagger.json"
+    definitions = find_definitions(go)
     inputs = {"document": digest_file(source), "revision": _REVISION}
+    inputs |= {path.name: digest_file(path) for path in definitions}
 
     def build(out: Path) -> None:
-        for name, schema in convert(json.loads(source.read_text(encoding="utf-8"))).items():
+        files = convert(json.loads(source.read_text(encoding="utf-8")))
+        for path in definitions:
+            files |= convert_definition(yaml.safe_load(path.read_text(encoding="utf-8")))
+        for name, schema in files.items():
             text = json.dumps(schema, separators=(",", ":"))
             (out / name).write_text(text, encoding="utf-8")
 

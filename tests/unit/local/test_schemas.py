@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from local.schemas import convert
+from local.crds import SOURCES
+from local.gobuild import module_version
+from local.schemas import convert, convert_definition
 
 DOCUMENT = {
     "definitions": {
@@ -72,3 +75,43 @@ def test_one_file_for_each_kind(files: dict[str, Any]) -> None:
 )
 def test_what_is_valid(files: dict[str, Any], spec: dict[str, Any], valid: bool) -> None:
     assert is_valid(files, spec) == valid
+
+
+def test_a_definition_has_a_schema_for_each_version() -> None:
+    labels = {"type": "object", "additionalProperties": {"type": "string"}}
+    spec = {
+        "type": "object",
+        "required": ["port"],
+        "properties": {"port": {"type": "integer"}, "labels": labels},
+    }
+    schema = {
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+        },
+    }
+    versions = [{"name": name, "schema": {"openAPIV3Schema": schema}} for name in ("v1", "v1beta1")]
+    names = {"kind": "PodMonitor"}
+    files = convert_definition({"spec": {"group": "mon.test.io", "names": names, "versions": versions}})
+    assert set(files) == {"podmonitor-mon-v1.json", "podmonitor-mon-v1beta1.json"}
+    validator = jsonschema.Draft7Validator(files["podmonitor-mon-v1.json"])
+
+    def is_well(**spec: Any) -> bool:
+        metadata = {"name": "a", "labels": {"b": "c"}}
+        return validator.is_valid(
+            {"apiVersion": "mon.test.io/v1", "kind": "PodMonitor", "metadata": metadata, "spec": spec}
+        )
+
+    assert is_well(port=1, labels={"any": "thing"})
+    assert not is_well(labels={})
+    assert not is_well(port=1, prot=2)
+
+
+def test_cert_manager_is_the_one_that_the_fault_suite_installs() -> None:
+    (source,) = [source for source in SOURCES if source.module.endswith("/cert-manager")]
+    folder = Path(__file__).parents[3] / "local" / "go" / "cert-manager"
+    assert source.version == module_version((folder / "go.mod").read_text(), source.module)
+    assert f"{source.module} {source.version} {source.checksum}\n" in (folder / "go.sum").read_text()

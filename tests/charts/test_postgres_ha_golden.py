@@ -112,3 +112,15 @@ def test_what_kubernetes_never_lets_change(render: Render) -> None:
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": size}},
         }
+
+
+def test_no_word_of_a_comment_restarts_members(render: Callable[..., list[Doc]]) -> None:
+    """They restart when this text changes: its digest is in the pods."""
+    (text,) = [
+        text
+        for doc in render("postgres-ha", {"storage": {"wal": {"enabled": True}}})
+        if doc["kind"] == "ConfigMap" and "-patroni-" in doc["metadata"]["name"]
+        for text in doc["data"].values()
+    ]
+    assert "watchdog:" in text
+    assert "#" not in text

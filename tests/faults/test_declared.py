@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tests.faults.images import push_upon
 
 READER = ("users[0].name=reader", "users[0].existingSecret=mine", "users[0].memberOf={pg_read_all_data}")
 OWNER = "database.owner=boss"
+MOST = 9
 SERVER = "/usr/lib/postgresql/17/bin/postgres"
 
 
@@ -23,10 +24,11 @@ class Login:
     database: Database
     user: str
     password: str
+    ssl_mode: str = "verify-full"
 
     def sql(self, query: str) -> str:
         """Run SQL; raise FaultError with what Postgres says."""
-        words = f"host=extra-primary user={self.user} dbname=notejam sslmode=verify-full"
+        words = f"host=extra-primary user={self.user} dbname=notejam sslmode={self.ssl_mode}"
         words += " sslrootcert=/etc/postgres-ha/tls/ca.crt"
         script = (
             f'read -r PGPASSWORD; export PGPASSWORD; psql -XAtq -v ON_ERROR_STOP=1 -c "{query}" "{words}"'
@@ -72,6 +74,25 @@ def test_an_owner_and_users_come_and_go(other: Database) -> None:
 
     wait_until("a user taken out does not come in", lambda: refuses() and boss.comes_in(), 60)
     assert other.server_starts() == starts, "none of it restarts a server"
+
+
+def test_the_most_members_and_a_password_of_ones_own(other: Database) -> None:
+    other.make_secret("mine", {"password": "of-their-own-1"})
+    settings = ("credentials.app.existingSecret=mine", "tls.required=false")
+    other.apply("install", *settings, members=MOST)
+    other.wait_well(600)
+    app = Login(other, "notejam", "of-their-own-1", "disable")
+    wait_until("the application comes in, without TLS too", app.comes_in, 60)
+    other.pgha("switchover", f"extra-{MOST - 1}", pod="extra-1")
+    other.wait_well(300)
+    assert other.primary() == f"extra-{MOST - 1}"
+
+    other.patch_secret("mine", {"password": "of-their-own-2"})
+    wait_until("the new password is set", replace(app, password="of-their-own-2").comes_in, 60)
+    with pytest.raises(FaultError, match="password authentication failed"):
+        app.comes_in()
+    # It is theirs: nothing is added to it.
+    assert other.secret("mine") == {"password": "of-their-own-2"}
 
 
 @pytest.mark.parametrize("members", [1, 2])

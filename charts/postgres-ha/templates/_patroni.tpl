@@ -91,7 +91,7 @@ bootstrap:
   post_bootstrap: postgres-ha-post-bootstrap
 {{- end -}}
 
-{{/* Read at each start: a change restarts the members, one by one. */}}
+{{/* Read at each start: a change restarts the members, one by one. So no comment of it is rendered. */}}
 {{- define "postgres-ha.patroniLocal" -}}
 scope: {{ include "postgres-ha.fullname" . }}
 kubernetes:
@@ -99,7 +99,7 @@ kubernetes:
   labels:
     {{- include "postgres-ha.selectorLabels" . | nindent 4 }}
   scope_label: cluster-name
-  # The keepers set `role`, by which the Services select.
+  {{- /* The keepers set `role`, by which the Services select. */}}
   role_label: patroni-role
   leader_label_value: primary
   follower_label_value: replica
@@ -109,16 +109,17 @@ restapi:
   certfile: /etc/postgres-ha/tls/tls.crt
   keyfile: /etc/postgres-ha/tls/tls.key
   cafile: /etc/postgres-ha/tls/ca.crt
-  # Whoever changes something shows a certificate; probes cannot.
+  {{- /* Whoever changes something shows a certificate; probes cannot. */}}
   verify_client: optional
 ctl:
   certfile: /etc/postgres-ha/tls/tls.crt
   keyfile: /etc/postgres-ha/tls/tls.key
   cacert: /etc/postgres-ha/tls/ca.crt
-  # Members go by addresses, which no certificate can name: the authority is checked, the name is not.
+  {{- /* Members go by addresses, which no certificate can name: the authority is checked, the name is not. */}}
   insecure: true
 watchdog:
-  mode: "off" # pods have none: the liveness probe takes its place
+  {{- /* Pods have none: the liveness probe takes its place. */}}
+  mode: "off"
 postgresql:
   listen: 0.0.0.0:5432
   bin_dir: /usr/lib/postgresql/17/bin
@@ -126,7 +127,7 @@ postgresql:
   pgpass: /tmp/pgpass
   use_unix_socket: true
   authentication:
-    # No password: the superuser comes in through the socket, from inside the pod, and no other way.
+    {{- /* No password: the superuser comes in through the socket, from inside the pod, and no other way. */}}
     superuser:
       username: postgres
     replication:
@@ -137,8 +138,10 @@ postgresql:
       username: {{ include "postgres-ha.rotated" (list "rewind" .Values.credentials.internal.rotation) }}
       sslmode: verify-ca
       sslrootcert: /etc/postgres-ha/tls/ca.crt
-  # A replica whose log went another way, and cannot be led back, is copied anew without anyone asking. Not so one that
-  # was away until the log it needs was gone: it may be all that is left of a healthy copy.
+  {{- /*
+  A replica whose log went another way, and cannot be led back, is copied anew without anyone asking. Not so one that
+  was away until the log it needs was gone: it may be all that is left of a healthy copy.
+  */}}
   remove_data_directory_on_rewind_failure: true
   remove_data_directory_on_diverged_timelines: true
   basebackup:
@@ -146,7 +149,7 @@ postgresql:
     {{- if .Values.storage.wal.enabled }}
     - waldir: /pgwal/17
     {{- end }}
-  # The keeper looks at the label of the primary's Service again, should it not have heard of the lock.
+  {{- /* The keeper looks at the label of the primary's Service again, should it not have heard of the lock. */}}
   callbacks:
     on_start: postgres-ha-tell-keeper
     on_role_change: postgres-ha-tell-keeper

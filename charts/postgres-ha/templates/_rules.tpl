@@ -28,7 +28,7 @@
 {{- fail (printf "users[%d].memberOf names %s: the superuser stays local, and the logins of replication, backups and metrics belong to the chart. Leave it out; roles of Postgres's own, such as pg_monitor or pg_read_all_data, give rights to read." $number .) -}}
 {{- end -}}
 {{- if has . (list "pg_execute_server_program" "pg_read_server_files" "pg_write_server_files") -}}
-{{- fail (printf "users[%d].memberOf names %s: with the files and programs of a member one is as good as superuser, who stays local. Leave it out; COPY through the client (\\copy in psql) needs no such right." $number .) -}}
+{{- fail (printf "users[%d].memberOf names %s: with the files and programs of a member one is as good as superuser, who stays local. Leave it out; a copy through the client, as psql makes it, needs no such right." $number .) -}}
 {{- end -}}
 {{- end -}}
 {{- $names = append $names .name -}}

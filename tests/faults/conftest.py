@@ -110,6 +110,8 @@ def other(context: str, image: str, make_namespace: str) -> Iterator[Database]:
     found.helm("uninstall", found.release, "--ignore-not-found")
     words = ("pvc,secret,configmap", "--selector", "app.kubernetes.io/instance=extra", "--ignore-not-found")
     found.kubectl("delete", *words)
+    # Not of the release where cert-manager, or a test, made them; the next one would take them up.
+    found.kubectl("delete", "secret", "extra-ca", "extra-tls", "--ignore-not-found")
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_what_kubernetes_never_lets_change(render: Render) -> None:
         }
 
 
-def test_no_word_of_a_comment_restarts_members(render: Callable[..., list[Doc]]) -> None:
+def test_no_word_of_a_comment_restarts_members(render: Render) -> None:
     """They restart when this text changes: its digest is in the pods."""
     (text,) = [
         text

@@ -16,7 +16,7 @@ from pgha.kube import Api, ApiError
 from pgha.label import NO_NEWS, Mover, News, read_news, take_label, tell_lock
 from pgha.start_patroni import announce
 
-from tests.charts.played import Answer, Server
+from tests.charts.played import Answer, NoServer, Server
 
 IMAGE = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha" / "image"
 PODS = "GET /api/v1/namespaces/stage/pods?labelSelector=cluster-name%3Ddb%2Crole%3Dprimary"
@@ -183,14 +183,14 @@ def test_news_on_the_pipe_move_it_at_once(
     assert len(server.bodies(LOCK)) == 2
 
 
-class Member(Api):
+class Member(NoServer):
     """A keeper on a server that leads or does not; it stands for the API, with its pod and the lock.
 
     What no other method makes happen is set, and called, under the private names of the keeper.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(http.client.HTTPConnection("nowhere"), "token", "stage")
+        super().__init__()
         self.patches: list[dict[str, Any]] = []
         self.asked = 0
         self.version = 1

@@ -1,6 +1,5 @@
 """When a replica frees the lock of another member: on a real primary and a real replica."""
 
-import http.client
 import json
 import os
 import threading
@@ -12,13 +11,14 @@ from typing import Any
 
 import pytest
 from pgha import lock
-from pgha.kube import Api, ApiError
+from pgha.kube import ApiError
 from pgha.lock import Lock, LockWatch, Place, answers, has_shut_down, is_gone, name_segment, read_lock, show
 from pgha.patroni import Patroni
 from pgha.start_patroni import hurry, remember
 
 from tests.app.postgres_pair import PostgresPair, run_pair, wait_until
 from tests.app.postgres_server import find_binaries
+from tests.charts.played import NoServer
 
 SEGMENT = 16 * 2**20
 FREED = [{"metadata": {"resourceVersion": "7", "annotations": {"leader": None}}}]
@@ -46,11 +46,11 @@ def make_lock(**more: str) -> dict[str, Any]:
     return {"metadata": {"resourceVersion": "7", "annotations": annotations}}
 
 
-class Store(Api):
+class Store(NoServer):
     """Stands for the API: the lock, and the pod of its holder."""
 
     def __init__(self) -> None:
-        super().__init__(http.client.HTTPConnection("nowhere"), "token", "stage")
+        super().__init__()
         self.pod: dict[str, Any] | None = None
         self.lock = make_lock()
         self.conflict = False

@@ -13,6 +13,8 @@ from pgha import cli, disk, rollout, start_patroni
 from pgha.patroni import Member, parse_members
 from pgha.steps import Action, Facts, HopelessError, Step
 
+from tests.charts.played import OneMember
+
 MEBIBYTE = disk.MEBIBYTE
 LEADER = {"name": "db-0", "role": "leader", "state": "running", "timeline": 3, "host": "10.0.0.1"}
 REPLICA = {"name": "db-1", "role": "quorum_standby", "state": "streaming", "timeline": 3, "lag": 3 * MEBIBYTE}
@@ -229,8 +231,8 @@ def test_a_switchover_waits_until_the_services_have_taken_up_who_became_ready(
     step = Step(Action.SWITCH_OVER, "it is of the old kind", "db-0", "db-1")
     monkeypatch.setattr(rollout.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(rollout, "next_step", lambda _: step)
-    api = PlayedApi()
-    found = rollout.Rollout(api, "db", "db", "patroni:x", 1000.0)  # type: ignore[arg-type]
+    api = OneMember()
+    found = rollout.Rollout(api, "db", "db", "patroni:x", 1000.0)
     monkeypatch.setattr(found, "_members", lambda _: [])
     monkeypatch.setattr(found, "_take", taken.append)
     for passed in (0.0, 1.9):
@@ -240,7 +242,7 @@ def test_a_switchover_waits_until_the_services_have_taken_up_who_became_ready(
     now[0] = 102.0
     found.advance()
     assert taken == [step]
-    api.ready = "False"
+    api.is_ready = False
     found.advance()
     assert taken == [step], "the endpoints have just changed again"
 
@@ -254,7 +256,7 @@ def test_nothing_is_restarted_before_the_members_have_read_their_settings(
     monkeypatch.setattr(rollout.time, "monotonic", lambda: now[0])
     step = Step(action, "a reason", "db-0", "db-1")
     monkeypatch.setattr(rollout, "next_step", lambda _: step)
-    found = rollout.Rollout(PlayedApi(), "db", "db", "patroni:x", 1000.0)  # type: ignore[arg-type]
+    found = rollout.Rollout(OneMember(), "db", "db", "patroni:x", 1000.0)
     monkeypatch.setattr(found, "_members", lambda _: [])
     monkeypatch.setattr(found, "_take", taken.append)
     monkeypatch.setattr(found, "_settled_at", 108.0)
@@ -266,20 +268,3 @@ def test_nothing_is_restarted_before_the_members_have_read_their_settings(
     now[0] = 108.0
     found.advance()
     assert taken[-1] == step
-
-
-class PlayedApi:
-    """One pod, which is ready or not."""
-
-    ready = "True"
-
-    def find(self, *_: str) -> dict[str, Any]:
-        status = {"observedGeneration": 1, "updateRevision": "new"}
-        spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}}
-        return {"metadata": {"generation": 1}, "status": status, "spec": spec}
-
-    def pods(self, _: str) -> list[dict[str, Any]]:
-        labels = {"controller-revision-hash": "new"}
-        status = {"conditions": [{"type": "Ready", "status": self.ready}]}
-        metadata = {"name": "db-0", "uid": "one", "labels": labels}
-        return [{"metadata": metadata, "spec": {"containers": []}, "status": status}]

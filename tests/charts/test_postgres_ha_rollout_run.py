@@ -14,6 +14,8 @@ from pgha.patroni import Member
 from pgha.steps import HopelessError
 from pgha.volumes import grow, quantity
 
+from tests.charts.played import OneMember
+
 REFUSAL = (
     'PATCH: 403 persistentvolumeclaims "data-db-0" is forbidden: only dynamically provisioned pvc can be '
     "resized and the storageclass that provisions the pvc must support resize"
@@ -187,24 +189,14 @@ def test_an_api_that_is_away_for_a_moment_is_asked_again(start: Start) -> None:
     assert cluster.claims.patches == [("data-db-0", "2Gi")]
 
 
-class Alone:
+class Alone(OneMember):
     """Stands for the API and Patroni of one member, whose server may not start."""
 
     def __init__(self, *, state: str = "start failed", is_updated: bool = True) -> None:
-        self.state, self.is_updated = state, is_updated
+        super().__init__(is_updated=is_updated, is_ready=False)
+        self.state = state
         self.deleted: list[str] = []
         self.patches: list[object] = []
-
-    def find(self, *_: str) -> dict[str, Any]:
-        status = {"observedGeneration": 1, "updateRevision": "new"}
-        spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}}
-        return {"metadata": {"generation": 1}, "status": status, "spec": spec}
-
-    def pods(self, _: str) -> list[dict[str, Any]]:
-        labels = {"controller-revision-hash": "new" if self.is_updated else "old"}
-        metadata = {"name": "db-0", "uid": "one", "labels": labels}
-        spec = {"containers": [{"name": "keeper"}]}
-        return [{"metadata": metadata, "spec": spec, "status": {"podIP": "10.0.0.1"}}]
 
     def delete(self, path: str) -> bool:
         self.deleted.append(path)
@@ -225,7 +217,7 @@ class TestNoLeader:
     @pytest.fixture
     def begin(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[Alone], rollout.Rollout]:
         def make(alone: Alone) -> rollout.Rollout:
-            run = rollout.Rollout(alone, "db", "demo", "patroni:x", 0.0)  # type: ignore[arg-type]
+            run = rollout.Rollout(alone, "db", "demo", "patroni:x", 0.0)
             monkeypatch.setattr(run, "_patroni", lambda _: alone)
             return run
 

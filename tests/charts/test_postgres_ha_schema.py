@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha"
+from tests.pages import load_maker
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "postgres-ha"
+MAKER = load_maker(ROOT / "docs" / "make_values.py")
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -185,22 +189,13 @@ def test_refuses_lines_that_let_others_in(render_error: Callable[..., str], line
     assert said in message
 
 
-def resolve(rule: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in rule:
-        found: Any = root
-        for word in rule["$ref"].removeprefix("#/").split("/"):
-            found = found[word]
-        rule = found
-    return rule
-
-
 def walk(
     values: dict[str, Any], rule: dict[str, Any], root: dict[str, Any], path: str
 ) -> Iterator[tuple[str, set[str], set[str]]]:
     """Yield every object that has keys in values.yaml: its path, these keys, and those that it must have."""
     yield path, set(values), set(rule.get("required", ()))
     for key, value in values.items():
-        below = resolve(rule.get("properties", {}).get(key, {}), root)
+        below = MAKER.resolve(rule.get("properties", {}).get(key, {}), root)
         if isinstance(value, dict) and value:
             yield from walk(value, below, root, f"{path}/{key}")
 

@@ -38,16 +38,16 @@ def test_its_node_is_away_and_comes_back(
     assert report.timelines == 2
 
 
+def cut_off_until_another_leads(database: Database, nodes: Nodes) -> None:
+    primary = database.primary()
+    with nodes.cut_off(primary):
+        wait_until("another leads", lambda: database.primary() != primary, 90)
+        assert primary not in database.labelled("role=primary")
+
+
 def test_it_is_cut_off(database: Database, trial: Trial, nodes: Nodes) -> None:
     database.wait_well()
-    primary = database.primary()
-
-    def cut() -> None:
-        with nodes.cut_off(primary):
-            wait_until("another leads", lambda: database.primary() != primary, 90)
-            assert primary not in database.labelled("role=primary")
-
-    assert_nothing_lost(trial.play("primary cut off", cut))
+    assert_nothing_lost(trial.play("primary cut off", lambda: cut_off_until_another_leads(database, nodes)))
 
 
 def test_the_api_server_is_away(database: Database, trial: Trial, nodes: Nodes) -> None:
@@ -68,13 +68,10 @@ def test_fencing_alone_leaves_one_writer(database: Database, trial: Trial, nodes
     What it takes while it is cut off is lost: the quorum keeps that from being acknowledged.
     """
     with commits_that_wait_for_nobody(database):
-        primary = database.primary()
-
-        def cut() -> None:
-            with nodes.cut_off(primary):
-                wait_until("another leads", lambda: database.primary() != primary, 90)
-
-        report = trial.play("primary cut off, durability none (control)", cut)
+        report = trial.play(
+            "primary cut off, durability none (control)",
+            lambda: cut_off_until_another_leads(database, nodes),
+        )
         assert report.writers_at_once == 1, report
         assert report.lost > 0, report
 

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,15 +183,17 @@ class Rollout:
     def _patroni(self, pod: Pod) -> Patroni:
         return Patroni(pod.host, PORT, self._credentials, self._tls if pod.is_tls else None)
 
+    def _reach(self, pods: Iterable[Pod]) -> Iterator[Patroni]:
+        return (self._patroni(pod) for pod in pods if pod.host and not pod.is_ending)
+
     def _members(self, pods: Iterable[Pod]) -> list[Member]:
-        for pod in pods:
-            if pod.host and not pod.is_ending:
-                try:
-                    members = self._patroni(pod).members()
-                except OSError:
-                    continue
-                if members:
-                    return members
+        for patroni in self._reach(pods):
+            try:
+                members = patroni.members()
+            except OSError:
+                continue
+            if members:
+                return members
         return []
 
     def _leader(self) -> Pod:
@@ -211,13 +213,11 @@ class Rollout:
         facts = self.look()
         leads = facts.leader.name if facts.leader else ""
         said: OSError = OSError("no member has an address")
-        for pod in sorted(self._pods, key=lambda pod: pod.name != leads):
-            if pod.host and not pod.is_ending:
-                patroni = self._patroni(pod)
-                try:
-                    return patroni, patroni.config()
-                except OSError as error:
-                    said = error
+        for patroni in self._reach(sorted(self._pods, key=lambda pod: pod.name != leads)):
+            try:
+                return patroni, patroni.config()
+            except OSError as error:
+                said = error
         self._check_trouble()
         raise said
 

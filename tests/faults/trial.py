@@ -91,7 +91,11 @@ class Trial:
     def _begin(self, name: str) -> None:
         members = " ".join(names_of(self.database.release, max(self.database.size, 3)))
         self._inside(f"nohup python3 /writer/writer.py {name} {members} > /tmp/{name}.log 2>&1 &")
-        wait_until("the writers write", lambda: self._rows(name) >= STEADY_ROWS, 60)
+        try:
+            wait_until("the writers write", lambda: self._rows(name) >= STEADY_ROWS, 60)
+        except FaultError as error:
+            said = self._inside(f"tail -n 20 /tmp/{name}.log /tmp/{name}-*.errors || true")
+            raise FaultError(f"{error}\n{said}") from error
 
     def _rows(self, name: str) -> int:
         text = self._inside(f"wc -l < /tmp/{name}-held.ledger; wc -l < /tmp/{name}-new.ledger")

@@ -30,6 +30,8 @@ CONNECT_SECONDS = 1.0
 STATEMENT_SECONDS = 3.0
 NEW_PAUSE = 0.02
 DIRECT_PAUSE = 0.2
+# Long enough for a Service that a switchover has just left without a member.
+BEGIN_SECONDS = 30.0
 RETRY_PAUSE = 0.02
 TABLE = "CREATE TABLE IF NOT EXISTS ledger (run text, mode text, seq bigint, PRIMARY KEY (run, mode, seq))"
 INSERT = (
@@ -140,13 +142,29 @@ def work(run: str, mode: str, where: list[str]) -> None:
         writer.new(where[0])
 
 
+def make_table(service: str) -> None:
+    """Make the table, or raise what was last in the way."""
+    signal.signal(signal.SIGALRM, give_up)
+    deadline = time.monotonic() + BEGIN_SECONDS
+    while True:
+        try:
+            with connect(service) as connection:
+                connection.execute(TABLE)
+        except (psycopg.Error, GaveUpError) as error:
+            if time.monotonic() > deadline:
+                raise
+            sys.stderr.write(f"{time.time():.3f} {' '.join(str(error).split()) or type(error).__name__}\n")
+        else:
+            return
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        time.sleep(RETRY_PAUSE)
+
+
 def main(run: str, members: list[str]) -> None:
     """Start the processes and wait for them."""
     service = os.environ["PGHOST"]
-    signal.signal(signal.SIGALRM, give_up)
-    with connect(service) as connection:
-        connection.execute(TABLE)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    make_table(service)
     places = {"held": [service], "new": [service], "direct": members}
     processes = [Process(target=work, args=(run, mode, where)) for mode, where in places.items()]
     for process in processes:

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +15,7 @@ import yaml
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "postgres-ha"
 KINDS = {
-    "v1": ("Secret", "ConfigMap", "Service", "ServiceAccount", "Pod"),
+    "v1": ("Secret", "ConfigMap", "Service", "ServiceAccount", "Pod", "PersistentVolumeClaim"),
     "apps/v1": ("StatefulSet",),
     "batch/v1": ("Job", "CronJob"),
     "policy/v1": ("PodDisruptionBudget",),
@@ -34,11 +34,34 @@ OWNED = {
 }
 
 
+def _plural(kind: str) -> str:
+    return kind.lower().replace("policy", "policie") + "s"
+
+
 class Cluster:
-    """Stands for a Kubernetes API that has Secrets and nothing else, as far as Helm's `lookup` asks."""
+    """Stands for a Kubernetes API that has Secrets and these objects, as far as Helm's `lookup` asks."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, dict[str, str]] = {}
+        self.objects: list[dict[str, Any]] = []
+
+    def add(self, kind: str, name: str, labels: Mapping[str, str] | None = None, **more: Any) -> None:
+        """Add an object of the release's namespace."""
+        (version,) = [version for version, kinds in KINDS.items() if kind in kinds]
+        metadata = {"name": name, **OWNED, "labels": {**OWNED["labels"], **(labels or {})}}
+        self.objects.append({"apiVersion": version, "kind": kind, "metadata": metadata, **more})
+
+    def _find(self, path: str) -> dict[str, Any] | None:
+        """One object by its name, or all of a kind."""
+        folder, _, last = path.partition("/namespaces/default/")[2].partition("/")
+        found = [one for one in self.objects if _plural(one["kind"]) == folder]
+        if last:
+            return next((one for one in found if one["metadata"]["name"] == last), None)
+        kinds = {_plural(kind): (kind, version) for version, names in KINDS.items() for kind in names}
+        if folder not in kinds:
+            return None
+        kind, version = kinds[folder]
+        return {"apiVersion": version, "kind": f"{kind}List", "metadata": {}, "items": found}
 
     def answer(self, path: str) -> dict[str, Any] | None:
         version = path.removeprefix("/api/").removeprefix("/apis/")
@@ -52,17 +75,14 @@ class Cluster:
             groups = [{"name": one["groupVersion"].partition("/")[0], "versions": [one]} for one in found]
             return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
         if version in KINDS:
-            resources = [
-                {"name": kind.lower().replace("policy", "policie") + "s", "kind": kind, "namespaced": True}
-                for kind in KINDS[version]
-            ]
+            resources = [{"name": _plural(kind), "kind": kind, "namespaced": True} for kind in KINDS[version]]
             return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
         if folder.endswith("/secrets") and name in self.secrets:
             data = {
                 key: base64.b64encode(value.encode()).decode() for key, value in self.secrets[name].items()
             }
             return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **OWNED}, "data": data}
-        return None
+        return self._find(path)
 
 
 @contextmanager
@@ -98,25 +118,29 @@ class Release:
         self._command += ["--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", address]
         self._environ = {**os.environ, "KUBECONFIG": os.devnull, "HOME": str(home)}
 
-    def _render(self, sets: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    def _render(self, sets: tuple[str, ...], *, is_upgrade: bool) -> subprocess.CompletedProcess[str]:
         words = [word for value in sets for word in ("--set", value)]
+        words += ["--is-upgrade"] if is_upgrade else []
         return subprocess.run(
             [*self._command, *words],
             capture_output=True, text=True, check=False, timeout=60, env=self._environ,
         )  # fmt: skip
 
+    def docs(self, *sets: str, is_upgrade: bool = False) -> list[dict[str, Any]]:
+        """Return all objects."""
+        done = self._render(sets, is_upgrade=is_upgrade)
+        assert done.returncode == 0, done.stderr
+        return [doc for doc in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if doc]
+
     def secrets(self, *sets: str) -> dict[str, dict[str, Any]]:
         """Return the Secrets by name, with decoded data."""
-        done = self._render(sets)
-        assert done.returncode == 0, done.stderr
-        docs = [doc for doc in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if doc]
-        found = {doc["metadata"]["name"]: doc for doc in docs if doc["kind"] == "Secret"}
+        found = {doc["metadata"]["name"]: doc for doc in self.docs(*sets) if doc["kind"] == "Secret"}
         for doc in found.values():
             doc["data"] = {key: base64.b64decode(text).decode() for key, text in doc["data"].items()}
         return found
 
-    def error(self, *sets: str) -> str:
+    def error(self, *sets: str, is_upgrade: bool = False) -> str:
         """Return why it is refused."""
-        done = self._render(sets)
+        done = self._render(sets, is_upgrade=is_upgrade)
         assert done.returncode != 0, "the values were accepted"
         return done.stderr

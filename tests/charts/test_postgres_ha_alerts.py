@@ -186,8 +186,12 @@ def test_a_small_volume_is_warned_of_sooner(
         # A week and an hour, where it runs once a week.
         (60, "5 4 * * 1", 7 * 86400, set()),
         (60, "5 4 * * 1", 10 * 86400, {"PostgresCertificatesAreNotRenewed"}),
-        # A day and an hour, where it runs once a day.
-        (3, "5 4 * * *", 86400, set()),
+        # A day and an hour, where it runs once a day, as it does by default.
+        (6, "17 3 * * *", 86400 - 3600, set()),
+        (6, "17 3 * * *", 86400 + 3600, {"PostgresCertificatesAreNotRenewed"}),
+        # Of a day, which a third of it is, half is left.
+        (3, "5 */6 * * *", 6 * 3600, set()),
+        (3, "5 */6 * * *", 12 * 3600, {"PostgresCertificatesAreNotRenewed"}),
     ],
 )
 def test_the_renewal_has_as_long_as_the_certificate_leaves_it(

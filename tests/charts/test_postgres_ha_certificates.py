@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 from pgha import certificates
-from pgha.certificates import Pair, Renewal, is_due, is_issued_by, make_authority, make_certificate, split
+from pgha.certificates import (
+    Pair,
+    Renewal,
+    is_due,
+    is_issued_by,
+    make_authority,
+    make_certificate,
+    openssl,
+    split,
+)
 from pgha.kube import ApiError
 from pgha.trust import give_authority
 
@@ -52,6 +61,15 @@ def renew(secrets: Secrets, now: datetime = NOW) -> str:
 @pytest.fixture(scope="module")
 def authority() -> Pair:
     return make_authority("db CA")
+
+
+def test_the_longest_name_has_an_authority() -> None:
+    name = "x" * 52
+    first, second = make_authority(f"{name} CA"), make_authority(f"{name} CA")
+    assert f"CN={'x' * 44} 20" in openssl("x509", "-noout", "-subject", text=first.certificate).replace(
+        " = ", "="
+    )
+    assert first.key != second.key
 
 
 def trusts(bundle: str, certificate: str) -> bool:

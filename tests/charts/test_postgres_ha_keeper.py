@@ -75,6 +75,24 @@ def test_roles_are_told_before_an_extension_that_is_not_there_yet(
     assert second == {"version": "new", "roles": "new", "problems": []}
 
 
+def test_a_secret_that_is_not_there_holds_nothing_else_back(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(keeper, "give_authority", lambda _, secret, *__: given.append(secret))
+    database = {"name": "notejam", "owner": "notejam", "user": "notejam"}
+    wishes = {"version": "new", "roles": ROLES, "databases": [database], "trust": "app"}
+    without = make_desired(wishes, "", {"app": SECRETS["app"]})
+    first, second, third = play(postgres, monkeypatch, without, without, make_desired(wishes, "", SECRETS))
+    said = "roles: there is no Secret internal, which is for the password of replicator"
+    assert first == second == {"version": "", "roles": "", "problems": [said]}
+    assert given == ["app", "app", "app"]
+    assert third == {"version": "new", "roles": "new", "problems": []}
+    with postgres.connect() as connection:
+        roles = connection.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin").fetchall()
+    assert {("notejam",), ("replicator",)} <= set(roles)
+
+
 def test_a_wrong_line_of_pg_hba_holds_everything_back(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Members would not come back from a restart with it."""
     line = "host all all 10.0.0.0/33 scram-sha-256"

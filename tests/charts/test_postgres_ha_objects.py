@@ -201,7 +201,9 @@ def test_sizes_follow_memory_and_volume(render: Render, values: Doc, expected: D
         ({"users": [{"name": "reader"}]}, False),
         ({"credentials": {"app": {"rotation": 1}}}, False),
         ({"durability": "required"}, False),
-        ({"failover": {"ttl": 30}}, False),
+        ({"failover": {"retryTimeout": 6, "maximumLagBytes": 0}}, False),
+        # How soon one that hangs must be killed follows from it.
+        ({"failover": {"ttl": 30}}, True),
         ({"postgresql": {"maxConnections": 200}}, False),
         ({"members": 2}, False),
         ({"networkPolicy": {"enabled": False}}, False),

@@ -6,11 +6,13 @@ from typing import Any
 import psycopg
 import pytest
 from pgha.desired import Desired, make_desired
-from pgha.reconcile import Reconciler
+from pgha.reconcile import UNFINISHED, Reconciler, connect_locally
 from pgha.scram import make_verifier, matches
 
 APP = {"name": "notejam", "secret": {"name": "app", "key": "password"}}
 SECRETS = {"app": {"password": "b25l"}, "reader": {"password": "dHdv"}, "owner": {"password": "dGhyZWU="}}
+OWNER = {"name": "owner", "secret": {"name": "owner", "key": "password"}}
+CHIEF = {**OWNER, "name": "chief"}
 READER = {
     "name": "reader",
     "declared": True,
@@ -36,15 +38,32 @@ def wish(*roles: dict[str, Any], **database: Any) -> Desired:
 @pytest.fixture
 def reconcile(postgres: Any) -> Iterator[Callable[[Desired], list[str]]]:
     yield lambda desired: Reconciler(postgres.connect).run(desired)
-    for database in ("notejam", "more"):
+    for database in ("notejam", "more", UNFINISHED):
         postgres.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
-    for role in ("notejam_2", "by_hand", "backup", "reader", "owner", "notejam"):
+    for role in ("notejam_2", "by_hand", "backup", "reader", "owner", "chief", "notejam"):
         postgres.execute(f'DROP ROLE IF EXISTS "{role}"')
 
 
 def log_in(postgres: Any, user: str, password: str, database: str = "notejam") -> psycopg.Connection[Any]:
     url = postgres.url(database).set(username=user, password=password, drivername="postgresql")
     return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
+
+
+def test_what_it_says_to_postgres_is_kept_nowhere(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    words: dict[str, Any] = {}
+    with monkeypatch.context() as context:
+        context.setattr(psycopg, "connect", lambda **given: words.update(given))
+        connect_locally()
+    url = postgres.url("postgres").set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, options=words["options"]) as connection:
+        for setting, value in {
+            "log_statement": "none",
+            "log_min_duration_statement": "-1",
+            "log_min_error_statement": "panic",
+            "auto_explain.log_min_duration": "-1",
+            "pg_stat_statements.track_utility": "off",
+        }.items():
+            assert connection.execute(f"SHOW {setting}").fetchone() == (value,)
 
 
 def test_what_is_declared_is_made_once(postgres: Any, reconcile: Callable[[Desired], list[str]]) -> None:
@@ -100,8 +119,7 @@ def test_an_owner_takes_over_and_the_user_reads_and_writes(
     reconcile(wish())
     with log_in(postgres, "notejam", "one") as connection:
         connection.execute("CREATE TABLE notes (a int)")
-    owner = {"name": "owner", "secret": {"name": "owner", "key": "password"}}
-    desired = wish(owner, owner="owner")
+    desired = wish(OWNER, owner="owner")
     assert "owner owns what notejam had in notejam" in reconcile(desired)
     with log_in(postgres, "owner", "three") as connection:
         connection.execute("ALTER TABLE notes ADD b int")
@@ -119,14 +137,116 @@ def test_an_owner_takes_over_nothing_else(postgres: Any, reconcile: Callable[[De
     for database in ("notejam", "more"):
         with log_in(postgres, "notejam", "one", database) as connection:
             connection.execute("CREATE TABLE notes (a int)")
-    owner = {"name": "owner", "secret": {"name": "owner", "key": "password"}}
-    reconcile(with_more(owner, owner="owner", its="notejam"))
+    reconcile(with_more(OWNER, owner="owner", its="notejam"))
     with log_in(postgres, "notejam", "one", "more") as connection:
         connection.execute("CREATE SCHEMA mine; DROP TABLE notes")
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         log_in(postgres, "owner", "three", "more")
     with log_in(postgres, "owner", "three") as connection:
         connection.execute("DROP TABLE notes")
+
+
+def test_another_owner_takes_over_and_the_former_may_not_log_in(
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish(OWNER, owner="owner"))
+    with log_in(postgres, "owner", "three") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+    desired = wish(CHIEF, owner="chief")
+    changes = reconcile(desired)
+    assert "chief owns what owner had in notejam" in changes
+    assert "owner is no longer declared and may not log in" in changes
+    assert reconcile(desired) == []
+    with log_in(postgres, "chief", "three") as connection:
+        connection.execute("ALTER TABLE notes ADD b int")
+        connection.execute("CREATE TABLE later (a serial)")
+    with log_in(postgres, "notejam", "one") as connection:
+        connection.execute("INSERT INTO notes VALUES (1, 2)")
+        connection.execute("INSERT INTO later DEFAULT VALUES")
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        log_in(postgres, "owner", "three")
+
+
+def test_without_an_owner_the_application_has_everything_again(
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish(OWNER, owner="owner"))
+    with log_in(postgres, "owner", "three") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+    assert "notejam owns what owner had in notejam" in reconcile(wish())
+    with log_in(postgres, "notejam", "one") as connection:
+        connection.execute("DROP TABLE notes")
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        log_in(postgres, "owner", "three")
+
+
+@pytest.mark.parametrize("owner", ["owner", "chief"])
+def test_the_application_goes_on_in_schemas_of_its_own(
+    postgres: Any, reconcile: Callable[[Desired], list[str]], owner: str
+) -> None:
+    reconcile(wish())
+    with log_in(postgres, "notejam", "one") as connection:
+        connection.execute("CREATE SCHEMA app")
+        connection.execute("CREATE TABLE app.notes (a serial)")
+    reconcile(wish(OWNER, owner="owner"))
+    with log_in(postgres, "owner", "three") as connection:
+        connection.execute("CREATE SCHEMA private")
+        connection.execute("CREATE TABLE private.keys (a int)")
+    if owner == "chief":
+        reconcile(wish(CHIEF, owner="chief"))
+    with log_in(postgres, owner, "three") as connection:
+        connection.execute("CREATE TABLE app.later (a serial)")
+    with log_in(postgres, "notejam", "one") as connection:
+        connection.execute("INSERT INTO app.notes DEFAULT VALUES")
+        connection.execute("INSERT INTO app.later DEFAULT VALUES")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT * FROM private.keys")
+
+
+def test_an_owner_that_somebody_set_by_hand_keeps_what_it_has(
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(wish())
+    with postgres.connect("notejam") as connection:
+        connection.execute("CREATE ROLE by_hand LOGIN")
+        connection.execute("CREATE TABLE its (a int)")
+        connection.execute("ALTER TABLE its OWNER TO by_hand")
+        connection.execute("ALTER DATABASE notejam OWNER TO by_hand")
+    assert reconcile(wish()) == ["notejam owns notejam"]
+    with postgres.connect("notejam") as connection:
+        query = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'its'"
+        assert connection.execute(query).fetchone() == ("by_hand",)
+
+
+def test_a_database_whose_making_was_cut_off_lets_nobody_in(
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    """PUBLIC may connect to a new one, until that is taken away."""
+
+    class CutOffError(Exception):
+        pass
+
+    def connect(database: str) -> Any:
+        connection = postgres.connect(database)
+        connection.cursor_factory = CutOff
+        return connection
+
+    class CutOff(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *words: Any, **options: Any) -> Any:
+            text = query if isinstance(query, str) else query.as_string(self)
+            if text.startswith("REVOKE ALL"):
+                raise CutOffError
+            return super().execute(query, *words, **options)
+
+    with pytest.raises(CutOffError):
+        Reconciler(connect).run(wish(READER))
+    changes = reconcile(wish({**READER, "databases": []}))
+    assert "database notejam created" in changes
+    assert not may_connect(postgres, "reader", "notejam")
+    with postgres.connect() as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM pg_database WHERE datname = %s", (UNFINISHED,)
+        ).fetchone() == (0,)
 
 
 def test_a_user_taken_out_loses_its_login(postgres: Any, reconcile: Callable[[Desired], list[str]]) -> None:
@@ -238,10 +358,22 @@ def with_more(*roles: dict[str, Any], owner: str = "notejam", its: str = "reader
     return make_desired(wishes, repr(wishes), SECRETS)
 
 
-def test_a_secret_without_the_key_is_named() -> None:
-    wishes = {"version": "1", "roles": [APP], "databases": []}
-    with pytest.raises(OSError, match="the Secret app has no key password, which is the password of notejam"):
-        make_desired(wishes, "", {"app": {}})
+@pytest.mark.parametrize(
+    ("secrets", "problem"),
+    [
+        ({}, "there is no Secret app, which is for the password of notejam"),
+        ({"app": {}}, "the Secret app has no key password, which is for the password of notejam"),
+        (
+            {"app": {"password": "/w=="}},
+            "the key password of the Secret app, which is for the password of notejam, is no text in UTF-8",
+        ),
+    ],
+)
+def test_a_password_that_cannot_be_read_is_a_problem(
+    secrets: dict[str, dict[str, str]], problem: str
+) -> None:
+    desired = make_desired({"version": "1", "roles": [APP], "databases": []}, "", secrets)
+    assert (desired.problems, desired.roles[0].password) == ((problem,), None)
 
 
 def test_the_digest_follows_wishes_and_passwords() -> None:

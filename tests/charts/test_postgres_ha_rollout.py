@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from pgha import cli, disk, rollout, start_patroni
 from pgha.patroni import Member, parse_members
+from pgha.pods import read_pod
 from pgha.steps import Action, Facts, HopelessError, Step
 
 from tests.charts.played import OneMember
@@ -67,21 +68,21 @@ def pod(**status: Any) -> dict[str, Any]:
 
 class TestPods:
     def test_what_is_read(self) -> None:
-        found = rollout.read_pod(pod(conditions=[{"type": "Ready", "status": "True"}]), "new")
+        found = read_pod(pod(conditions=[{"type": "Ready", "status": "True"}]), "new")
         assert (found.is_updated, found.is_ready, found.is_tls, found.has_keeper) == (True,) * 4
-        assert not rollout.read_pod(pod(), "newer").is_updated
+        assert not read_pod(pod(), "newer").is_updated
 
     def test_a_member_from_before_tls(self) -> None:
         old = pod()
         old["metadata"]["annotations"]["status"] = json.dumps({"api_url": "http://10.0.0.1:8008/patroni"})
         old["spec"]["containers"].pop()
-        found = rollout.read_pod(old, "new")
+        found = read_pod(old, "new")
         assert (found.is_tls, found.has_keeper) == (False, False)
 
     def test_what_is_hopeless_is_said_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
         waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
         run = make_rollout(None)
-        run._pods = [rollout.read_pod(pod(containerStatuses=[{"state": {"waiting": waiting}}]), "new")]  # noqa: SLF001
+        run._pods = [read_pod(pod(containerStatuses=[{"state": {"waiting": waiting}}]), "new")]  # noqa: SLF001
         run._check_trouble()  # noqa: SLF001
         monkeypatch.setattr(rollout, "PATIENCE", -1.0)
         with pytest.raises(HopelessError, match=r"no such image(.|\n)*helm rollback demo"):
@@ -89,7 +90,7 @@ class TestPods:
 
     def test_who_does_not_follow_for_a_while_is_stuck(self, monkeypatch: pytest.MonkeyPatch) -> None:
         run = make_rollout(None)
-        run._pods = [rollout.read_pod(pod(), "new")]  # noqa: SLF001
+        run._pods = [read_pod(pod(), "new")]  # noqa: SLF001
         name = run._pods[0].name  # noqa: SLF001
         here = Member(name, "replica", "streaming", "10.0.0.1", 1, 10**12, pending_restart=False)
         lost = Facts(1, run._pods, [replace(here, state="running")])  # noqa: SLF001

@@ -139,7 +139,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[rollout.Rollou
         monkeypatch.setattr(rollout, "PAUSE", 0.0)
         monkeypatch.setattr(run, "_deadline", float("inf"))
         monkeypatch.setattr(run, "_leader", lambda: leader)
-        monkeypatch.setattr(run, "change_settings", lambda _: True)
+        monkeypatch.setattr(run, "change_settings", lambda *_, **__: True)
 
         def advance() -> bool:
             cluster.told |= {"version": "new"}
@@ -192,9 +192,11 @@ def test_an_api_that_is_away_for_a_moment_is_asked_again(start: Start) -> None:
 class Alone(OneMember):
     """Stands for the API and Patroni of one member, whose server may not start."""
 
-    def __init__(self, *, state: str = "start failed", is_updated: bool = True) -> None:
-        super().__init__(is_updated=is_updated, is_ready=False)
-        self.state = state
+    def __init__(
+        self, *, state: str = "start failed", is_updated: bool = True, is_paused: bool = False
+    ) -> None:
+        super().__init__(is_updated=is_updated, is_ready=state == "running")
+        self.state, self.is_paused = state, is_paused
         self.deleted: list[str] = []
         self.patches: list[object] = []
 
@@ -207,22 +209,83 @@ class Alone(OneMember):
         return [Member("db-0", role, self.state, "10.0.0.1", 1, None, pending_restart=False)]
 
     def config(self) -> dict[str, Any]:
-        return {"postgresql": {"parameters": {"shared_preload_libraries": "nowhere"}}}
+        pause = {"pause": True} if self.is_paused else {}
+        return {"postgresql": {"parameters": {"shared_preload_libraries": "nowhere"}}, **pause}
 
     def patch_config(self, patch: object) -> None:
         self.patches.append(patch)
 
 
+@pytest.fixture
+def begin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Alone], rollout.Rollout]:
+    def make(alone: Alone) -> rollout.Rollout:
+        run = rollout.Rollout(alone, "db", "demo", "patroni:x", 0.0)
+        monkeypatch.setattr(run, "_patroni", lambda _: alone)
+        return run
+
+    return make
+
+
+class TestPause:
+    """While failover is paused, Patroni starts no Postgres that was stopped."""
+
+    def test_no_member_is_stopped(self, begin: Callable[[Alone], rollout.Rollout]) -> None:
+        alone = Alone(state="running", is_updated=False, is_paused=True)
+        run = begin(alone)
+        assert run.change_settings({"loop_wait": 5, "postgresql": {"parameters": {}}})
+        said = (
+            r"is paused.*replace db-0 \(it is of the old kind.*\nkubectl exec db-0 -c postgres -- pgha resume"
+        )
+        with pytest.raises(HopelessError, match=said):
+            run.advance()
+        assert alone.deleted == []
+        assert "pause" not in str(alone.patches)
+
+    def test_what_needs_no_stop_goes_on(self, begin: Callable[[Alone], rollout.Rollout]) -> None:
+        run = begin(Alone(state="running", is_paused=True))
+        assert run.change_settings({"loop_wait": 5, "postgresql": {"parameters": {}}})
+        run._settled_at = 0.0  # noqa: SLF001 - as if the members had read them
+        assert run.advance()
+
+    def test_an_install_over_kept_volumes_ends_it(self, begin: Callable[[Alone], rollout.Rollout]) -> None:
+        alone = Alone(state="stopped", is_paused=True)
+        wanted = {"loop_wait": 5, "postgresql": {"parameters": {}}}
+        assert begin(alone).change_settings(wanted, is_install=True)
+        gone = {"postgresql": {"parameters": {"shared_preload_libraries": None}}, "loop_wait": 5}
+        assert alone.patches == [{**gone, "pause": None}]
+
+    def test_a_rollback_to_what_was_installed_does_not(
+        self, begin: Callable[[Alone], rollout.Rollout]
+    ) -> None:
+        alone = Alone(state="running", is_paused=True)
+        wanted = {"loop_wait": 5, "postgresql": {"parameters": {}}}
+        assert begin(alone).change_settings(wanted, is_install=True)
+        assert "pause" not in str(alone.patches)
+
+    def test_a_member_that_was_stopped_meanwhile_is_not_waited_for(
+        self, begin: Callable[[Alone], rollout.Rollout]
+    ) -> None:
+        run = begin(Alone(state="stopped", is_paused=True))
+        with pytest.raises(HopelessError, match=r"failover is paused.*no member leads"):
+            run.advance()
+        with pytest.raises(HopelessError, match=r"failover is paused.*no member leads"):
+            run.keeper_told("roles", "new")
+
+
+def test_the_job_takes_up_new_certificates(
+    begin: Callable[[Alone], rollout.Rollout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The members do, and with them may come another authority."""
+    files = ["one"]
+    monkeypatch.setattr(rollout, "fingerprint", lambda: files[-1])
+    monkeypatch.setattr(rollout, "tls_context", lambda: files[-1])
+    run = begin(Alone(state="running"))
+    files.append("two")
+    run.look()
+    assert run._tls == "two"  # noqa: SLF001 - what it speaks to the members with
+
+
 class TestNoLeader:
-    @pytest.fixture
-    def begin(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[Alone], rollout.Rollout]:
-        def make(alone: Alone) -> rollout.Rollout:
-            run = rollout.Rollout(alone, "db", "demo", "patroni:x", 0.0)
-            monkeypatch.setattr(run, "_patroni", lambda _: alone)
-            return run
-
-        return make
-
     def test_a_server_that_ends_at_every_start_is_hopeless_after_a_while(
         self, begin: Callable[[Alone], rollout.Rollout], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,4 +1,4 @@
-"""A rotation goes one step at a time: two would change the password of the login that is in use."""
+"""A rotation goes one step at a time, up or down: two would change the password of a login that is in use."""
 
 import pytest
 
@@ -41,6 +41,28 @@ def test_two_steps_at_once_are_refused(release: Release, key: str) -> None:
     error = release.error(f"credentials.{key}.rotation=3", f"credentials.{others[key]}.rotation=1")
     assert f"credentials.{key}.rotation: is 3, and the Secret demo-{key} has 1." in error
     assert "Set it to 2, restart who uses it" in error
+
+
+@pytest.mark.parametrize("key", ["app", "internal"])
+@pytest.mark.parametrize(("there", "wanted"), [("2", 0), ("4", 1)])
+def test_two_steps_down_at_once_are_refused(
+    release: Release, cluster: Cluster, key: str, there: str, wanted: int
+) -> None:
+    """As by values from before, or by an install that leaves the rotation out."""
+    cluster.secrets[f"demo-{key}"] |= {"rotation": there}
+    if key == "app":
+        cluster.secrets["demo-app"]["username"] = "notejam"
+    others = {"app": "internal", "internal": "app"}
+    error = release.error(f"credentials.{key}.rotation={wanted}", f"credentials.{others[key]}.rotation=1")
+    assert f"credentials.{key}.rotation: is {wanted}, and the Secret demo-{key} has {there}." in error
+    assert f"Set it to {there}, as it is there, or to {int(there) - 1} to go one step back" in error
+
+
+def test_one_step_down_from_an_even_rotation_is_taken(release: Release, cluster: Cluster) -> None:
+    cluster.secrets["demo-app"] |= {"rotation": "2", "username": "notejam"}
+    cluster.secrets["demo-internal"] |= {"rotation": "2"}
+    made = release.secrets("credentials.app.rotation=1", "credentials.internal.rotation=1")
+    assert made["demo-app"]["data"]["username"] == "notejam_2"
 
 
 def test_a_secret_from_before_rotations_is_at_the_beginning(release: Release, cluster: Cluster) -> None:

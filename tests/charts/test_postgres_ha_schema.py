@@ -49,6 +49,12 @@ DIGEST = "sha256:" + "a" * 64
         {"resources": {"limits": {"cpu": "500m"}}},
         {"networkPolicy": {"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}},
         {"fullnameOverride": "accounts"},
+        {"fullnameOverride": "a-9"},
+        {"users": [{"name": "_my_reader9"}]},
+        {"users": [{"name": "notejam_3"}], "databases": [{"name": "reports", "owner": "notejam_3"}]},
+        {"storage": {"size": "128Mi"}},
+        {"storage": {"size": "1Mi", "wal": {"enabled": True, "size": "128Mi"}}},
+        {"storage": {"wal": {"size": "1Mi"}}},
         {"import": {"host": "old-primary.other", "existingSecret": "old-app", "sslMode": "verify-full"}},
     ],
 )
@@ -155,12 +161,33 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
             "credentials.owner.existingSecret: the Secret is for the role database.owner",
         ),
         ({"fullnameOverride": "x" * 53}, "/fullnameOverride"),
+        ({"fullnameOverride": "9a"}, "/fullnameOverride"),
+        # Its Secret would be demo-user-reader-, which is no name.
+        ({"users": [{"name": "reader_"}]}, "/users/0/name"),
+        # A name that the chart takes for itself, of a role that may not be there.
+        ({"users": [{"name": "notejam_2"}]}, "users[0].name is notejam_2, which is taken"),
+        ({"databases": [{"name": "b", "owner": "notejam_2"}]}, "databases[0].owner is notejam_2, which"),
+        ({"storage": {"size": "127Mi"}}, "storage.size: is 127Mi, and the write-ahead log"),
+        (
+            {"storage": {"wal": {"enabled": True, "size": "127Mi"}}},
+            "storage.wal.size: is 127Mi, and the write-ahead log",
+        ),
     ],
 )
 def test_rejects_and_names_the_key(
     render_error: Callable[..., str], values: dict[str, Any], named: str
 ) -> None:
     assert named in render_error("postgres-ha", values)
+
+
+@pytest.mark.parametrize("release", ["9.db", "my.db", "9db"])
+def test_a_release_whose_name_no_service_can_have_needs_another(
+    render: Callable[..., list[dict[str, Any]]], render_error: Callable[..., str], release: str
+) -> None:
+    message = render_error("postgres-ha", release=release)
+    assert "fullnameOverride: without it, every object is named after the release" in message
+    assert f"no Service can be named after {release}: it takes small letters" in message
+    assert render("postgres-ha", {"fullnameOverride": "db"}, release=release)
 
 
 @pytest.mark.parametrize(

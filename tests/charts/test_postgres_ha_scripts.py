@@ -256,3 +256,35 @@ class TestEntrypoint:
         self, tmp_path: Path, program: Callable[[str, str], Path]
     ) -> None:
         assert self.run(tmp_path, program, plain=True).stdout.endswith("umask 0077 prefer\n")
+
+    def test_nothing_starts_on_a_copy_that_may_not_be_on_the_disk(
+        self, tmp_path: Path, program: Callable[[str, str], Path]
+    ) -> None:
+        data = make_copy(tmp_path)
+        (data / "backup_manifest.tmp").touch()
+        done = self.run(tmp_path, program)
+        assert (
+            done.stderr
+            == f"entrypoint: {data} was cut short before it was on the disk, so nothing starts on it\n"
+        )
+        assert done.stdout.startswith("patroni /etc/patroni")
+        assert [path.name for path in (data / "global").iterdir()] == ["pg_control.unfinished"]
+        assert self.run(tmp_path, program).stderr == ""
+
+    @pytest.mark.parametrize("more", [(), ("backup_manifest",), ("backup_manifest.tmp", "postmaster.opts")])
+    def test_a_copy_that_is_whole_or_has_run_is_left_as_it_is(
+        self, tmp_path: Path, program: Callable[[str, str], Path], more: tuple[str, ...]
+    ) -> None:
+        data = make_copy(tmp_path)
+        for name in more:
+            (data / name).touch()
+        assert self.run(tmp_path, program).stderr == ""
+        assert (data / "global" / "pg_control").exists()
+
+
+def make_copy(folder: Path) -> Path:
+    """Make what pg_basebackup has written when it waits for the disk."""
+    data = folder / "17"
+    (data / "global").mkdir(parents=True)
+    (data / "global" / "pg_control").touch()
+    return data

@@ -77,11 +77,31 @@ def test_members_have_probes_and_a_goodbye(docs: list[Doc]) -> None:
     assert int(seconds) + 30 <= members_of(docs)["terminationGracePeriodSeconds"]
 
 
-def test_a_hanging_primary_is_killed_before_its_lock_is_taken(docs: list[Doc]) -> None:
-    probe = container_of(docs, "postgres")["livenessProbe"]
+@pytest.mark.parametrize(
+    ("ttl", "loop", "retry"), [(20, 5, 7), (30, 10, 10), (21, 10, 5), (20, 9, 5), (60, 10, 10)]
+)
+def test_a_hanging_primary_is_killed_before_its_lock_is_taken(
+    render: Render, ttl: int, loop: int, retry: int
+) -> None:
+    words = {"ttl": ttl, "loopWait": loop, "retryTimeout": retry}
+    docs = render("postgres-ha", sets=[f"failover.{key}={value}" for key, value in words.items()])
+    container = container_of(docs, "postgres")
+    probe = container["livenessProbe"]
+    # The first that fails may begin a period after it hangs, and the last one ends with its timeout.
     until_failed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
-    # 20 s is the shortest failover.ttl that Patroni takes.
-    assert until_failed + probe["terminationGracePeriodSeconds"] <= 20
+    # The hook before the stop hangs as well, and kubelet gives what comes after it two seconds.
+    until_killed = until_failed + probe["terminationGracePeriodSeconds"] + 2
+    # Patroni may have been about to renew its lock.
+    assert until_killed <= ttl - loop
+    assert probe["timeoutSeconds"] >= 2
+
+
+def test_a_lock_that_ends_before_a_hanging_primary_is_killed_is_refused(
+    render_error: Callable[..., str],
+) -> None:
+    words = ("failover.ttl=20", "failover.loopWait=10", "failover.retryTimeout=5")
+    said = render_error("postgres-ha", sets=words)
+    assert "failover.ttl: is 20 and must be at least failover.loopWait + 11, which is 21" in said
 
 
 def test_a_token_goes_only_where_it_is_needed(docs: list[Doc], walk_pod_specs: Walk) -> None:

@@ -220,7 +220,8 @@ def _read_member(item: dict[str, Any]) -> Member:
     return Member(
         name=item["Member"],
         role=item["Role"],
-        state=item["State"],
+        # A pod that waits for a place is listed, and says nothing of itself.
+        state=item.get("State", ""),
         lag=lag if isinstance(lag, int) else 10**6,
         timeline=int(item.get("TL") or 0),
         pending_restart=bool(item.get("Pending restart")),

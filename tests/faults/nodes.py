@@ -106,6 +106,15 @@ class Nodes:
             self.inside(node, "; ".join(f"iptables -D {rule} -j DROP" for rule in rules))
 
     @contextmanager
+    def closed(self, node: str) -> Iterator[None]:
+        """Let no new pod onto a node."""
+        self.database.kubectl("cordon", node)
+        try:
+            yield
+        finally:
+            self.database.kubectl("uncordon", node)
+
+    @contextmanager
     def without_api_server(self) -> Iterator[None]:
         """Stop the API server, as long as this lasts."""
         node = self.control_plane()

@@ -17,14 +17,7 @@ def test_a_certificate_of_another_authority_is_taken_up(other: Database) -> None
     starts = other.starts()
     give_certificate(other)
     given = other.secret("given")
-    for pod in ("extra-0", "extra-1"):
-        for where in ("5432 -starttls postgres", "8008"):
-            shown = f"openssl s_client -connect localhost:{where} < /dev/null 2> /dev/null | openssl x509"
-            wait_until(
-                f"{pod} shows it on {where}",
-                lambda pod=pod, shown=shown: other.inside(pod, shown).strip() == given["tls.crt"].strip(),
-                180,
-            )
+    wait_shown(other, given["tls.crt"])
     wait_until(
         "the application trusts it", lambda: other.secret("extra-app")["ca.crt"] == given["ca.crt"], 60
     )
@@ -32,6 +25,51 @@ def test_a_certificate_of_another_authority_is_taken_up(other: Database) -> None
     other.pgha("switchover", pod=other.replicas()[0])
     other.wait_well()
     assert other.starts() == starts
+
+
+def wait_shown(database: Database, certificate: str) -> None:
+    """Wait until every member shows it, Postgres and Patroni."""
+    for pod in names_of(database.size):
+        for where in ("5432 -starttls postgres", "8008"):
+            shown = f"openssl s_client -connect localhost:{where} < /dev/null 2> /dev/null | openssl x509"
+            wait_until(
+                f"{pod} shows it on {where}",
+                lambda pod=pod, shown=shown: database.inside(pod, shown).strip() == certificate.strip(),
+                180,
+            )
+
+
+def test_to_a_secret_of_ones_own_by_the_way_that_the_refusal_names(other: Database) -> None:
+    """Members of one authority trust none of another: the Secret alone cannot be exchanged."""
+    other.apply("install", members=2)
+    other.wait_well()
+    give_certificate(other)
+    own = ("tls.mode=existingSecret", "tls.existingSecret=given")
+    with pytest.raises(FaultError, match=r"tls\.mode: .* another authority") as refused:
+        other.apply("upgrade", *own, members=2)
+    given = other.secret("given")
+    suspend = 'kubectl patch cronjob extra-certificates --patch \'{"spec": {"suspend": true}}\''
+    assert suspend in str(refused.value)
+    other.kubectl("patch", "cronjob", "extra-certificates", "--patch", '{"spec": {"suspend": true}}')
+    other.patch_secret("extra-tls", given)
+    wait_shown(other, given["tls.crt"])
+    other.wait_well()
+    other.apply("upgrade", *own, members=2)
+    other.wait_well()
+    mounted = [
+        volume["secret"]["secretName"]
+        for pod in other.pods()
+        for volume in pod["spec"]["volumes"]
+        if volume["name"] == "tls"
+    ]
+    assert mounted == ["given", "given"]
+    wait_until(
+        "the application trusts it", lambda: other.secret("extra-app")["ca.crt"] == given["ca.crt"], 60
+    )
+
+
+def names_of(members: int) -> list[str]:
+    return [f"extra-{number}" for number in range(members)]
 
 
 def test_a_rollback_brings_no_old_certificate_back(other: Database) -> None:

@@ -75,6 +75,16 @@ def test_an_owner_and_users_come_and_go(other: Database) -> None:
     with pytest.raises(FaultError, match='role "reader" is not permitted to log in'):
         reader.comes_in()
     assert boss.comes_in()
+
+    other.apply("upgrade", "database.owner=chief", members=2)
+    chief = Login(other, "chief", other.secret("extra-owner")["password"])
+    wait_until("another owner has what the first had", lambda: chief.sql("DROP TABLE later") == "", 60)
+    app.sql("INSERT INTO notes VALUES (3, 4)")
+    other.helm("rollback", other.release, "1", "--timeout", "5m")
+    wait_until("without one, the application has it again", lambda: app.sql("DROP TABLE notes") == "", 60)
+    for former in (boss, chief):
+        with pytest.raises(FaultError, match=f'role "{former.user}" is not permitted to log in'):
+            former.comes_in()
     assert other.server_starts() == starts, "none of it restarts a server"
 
 

@@ -8,10 +8,18 @@ set -eu
 export APP_PASSWORD_FILE
 exec psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
     --set=app_user="$APP_USER" --set=app_database="$APP_DATABASE" --dbname="$1" <<'SQL'
--- Keeps the password out of the server's log, also when a statement fails.
+-- Keeps the password out of the server's log, also when a statement fails, and out of what the extensions keep that
+-- the values may load. Where one is not loaded, its settings are mere names.
 SET log_statement = 'none';
 SET log_min_duration_statement = -1;
+SET log_min_duration_sample = -1;
+SET log_transaction_sample_rate = 0;
 SET log_min_error_statement = 'panic';
+SET debug_print_parse = off;
+SET debug_print_rewritten = off;
+SET debug_print_plan = off;
+SET auto_explain.log_min_duration = -1;
+SET pg_stat_statements.track_utility = off;
 
 \set app_password `cat "$APP_PASSWORD_FILE"`
 

@@ -1,5 +1,9 @@
 {{/* What a schema cannot say: rules between two values, and between values and the cluster. */}}
 {{- define "postgres-ha.rules" -}}
+{{- include "postgres-ha.nameRule" . -}}
+{{- include "postgres-ha.fixedRules" . -}}
+{{- include "postgres-ha.authorityRule" . -}}
+{{- include "postgres-ha.roomRule" . -}}
 {{- include "postgres-ha.pairRules" . -}}
 {{- include "postgres-ha.parameterRules" . -}}
 {{- include "postgres-ha.hbaRules" . -}}
@@ -7,12 +11,16 @@
 {{- if gt (add .loopWait (mul 2 .retryTimeout)) (int64 .ttl) -}}
 {{- fail (printf "failover.loopWait + 2 * failover.retryTimeout is %d and must not exceed failover.ttl, which is %d" (add .loopWait (mul 2 .retryTimeout)) (int64 .ttl)) -}}
 {{- end -}}
+{{- if lt (int64 .ttl) (add .loopWait 11) -}}
+{{- fail (printf "failover.ttl: is %d and must be at least failover.loopWait + 11, which is %d: a Patroni that hangs must be killed with its Postgres before its lock can end, and not for being slow for a second. Raise ttl, or lower loopWait." (int64 .ttl) (add .loopWait 11)) -}}
+{{- end -}}
 {{- end -}}
 {{- if gt (add .Values.preStopSeconds 30) (int64 .Values.terminationGracePeriodSeconds) -}}
 {{- fail (printf "terminationGracePeriodSeconds is %d and must be at least preStopSeconds + 30, which is %d" (int64 .Values.terminationGracePeriodSeconds) (add .Values.preStopSeconds 30)) -}}
 {{- end -}}
 {{- $reserved := list "postgres" "replicator" "replicator_2" "rewind" "rewind_2" "monitor" "backup" -}}
-{{- $names := list .Values.database.user (printf "%s_2" .Values.database.user) -}}
+{{- $second := printf "%s_2" .Values.database.user -}}
+{{- $names := list .Values.database.user $second -}}
 {{- if .Values.database.owner -}}
 {{- if has .Values.database.owner $names -}}
 {{- fail (printf "database.owner is %s, which is database.user or its second login: leave it out, or name another role" .Values.database.owner) -}}
@@ -39,7 +47,8 @@
 {{- fail (printf "databases[%d].name is %s, which is there already" $number .name) -}}
 {{- end -}}
 {{- $databases = append $databases .name -}}
-{{- if not (has .owner $names) -}}
+{{- /* The second login is there after an odd rotation only, and owns nothing. */ -}}
+{{- if not (has .owner (without $names $second)) -}}
 {{- fail (printf "databases[%d].owner is %s, which is neither database.user nor one of users" $number .owner) -}}
 {{- end -}}
 {{- end -}}
@@ -48,6 +57,23 @@
 {{- if not (has . $databases) -}}
 {{- fail (printf "users[%d].databases names %s, which is neither database.name nor one of databases" $number .) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name as it is in the end: it may come from the release, which can have dots and begin with a digit. */}}
+{{- define "postgres-ha.nameRule" -}}
+{{- $fullname := include "postgres-ha.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname) -}}
+{{- fail (printf "fullnameOverride: without it, every object is named after the release, and no Service can be named after %s: it takes small letters, digits and hyphens, a letter at the beginning and no hyphen at the end. Set it to such a name." $fullname) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* max_wal_size is a quarter of the room for the log, and must hold two of its files, of 16MB each. */}}
+{{- define "postgres-ha.roomRule" -}}
+{{- if lt (include "postgres-ha.walMebibytes" . | int) 128 -}}
+{{- with .Values.storage -}}
+{{- fail (printf "storage.%s: is %s, and the write-ahead log, which is there, needs 128Mi: with less, its max_wal_size is under 32MB, and Postgres does not start. Set it to 128Mi or more." (ternary "wal.size" "size" .wal.enabled) (ternary .wal.size .size .wal.enabled)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -100,13 +126,17 @@
 {{- end -}}
 
 {{/*
-Each rotation goes to the other of two logins. Two at once come back to the one in use, and give it another password.
-Going down stays possible, for the way back. Arguments: app or internal, the Secret, what is in it, the rotation.
+Each rotation goes to the other of two logins. Two at once come back to the one in use, and give it another password; so
+do values from before them. One step down stays possible, for the way back. Arguments: app or internal, the Secret, what
+is in it, the rotation.
 */}}
 {{- define "postgres-ha.rotationRule" -}}
 {{- $there := get (index . 2) "rotation" | b64dec | default "0" | int -}}
 {{- if and (index . 2) (gt (index . 3) (add1 $there | int)) -}}
 {{- fail (printf "credentials.%s.rotation: is %d, and the Secret %s has %d. Raised by more than one, it changes the password of the login that is in use, and whoever uses it is refused. Set it to %d, restart who uses it, and then raise it again." (index . 0) (index . 3) (index . 1) $there (add1 $there)) -}}
+{{- end -}}
+{{- if and (index . 2) (lt (add1 (index . 3) | int) $there) -}}
+{{- fail (printf "credentials.%s.rotation: is %d, and the Secret %s has %d. Lowered by more than one, it changes the password of a login that is in use, and whoever uses it is refused. Set it to %d, as it is there, or to %d to go one step back." (index . 0) (index . 3) (index . 1) $there $there (sub $there 1)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -123,27 +153,4 @@ Going down stays possible, for the way back. Arguments: app or internal, the Sec
 {{- fail (printf "postgresql.hba[%d]: %q: the method must be scram-sha-256 or reject, or peer in a line that begins with local, and the last word. Others let people in without a password, and cert needs an authority for clients, which cannot be set. A line is: local DATABASE USER METHOD, or host, hostssl or hostnossl DATABASE USER ADDRESS METHOD." $number .) -}}
 {{- end -}}
 {{- end -}}
-{{- end -}}
-
-{{/*
-The size in a volume claim template, which Kubernetes never lets change: that of the StatefulSet in the cluster.
-Claims that exist grow by the Job of `helm upgrade`. Arguments: root, claim, size.
-*/}}
-{{- define "postgres-ha.claimSize" -}}
-{{- $root := index . 0 -}}
-{{- $claim := index . 1 -}}
-{{- $size := index . 2 -}}
-{{- $found := lookup "apps/v1" "StatefulSet" $root.Release.Namespace (include "postgres-ha.fullname" $root) -}}
-{{- $there := "" -}}
-{{- range (($found).spec).volumeClaimTemplates | default list -}}
-{{- if eq .metadata.name $claim -}}
-{{- $there = .spec.resources.requests.storage -}}
-{{- end -}}
-{{- end -}}
-{{- if and $there (regexMatch "^[1-9][0-9]*(Mi|Gi|Ti)$" $there) -}}
-{{- if lt (include "postgres-ha.mebibytes" $size | int) (include "postgres-ha.mebibytes" $there | int) -}}
-{{- fail (printf "storage: the volume %s was made with %s and cannot shrink to %s" $claim $there $size) -}}
-{{- end -}}
-{{- end -}}
-{{- $there | default $size -}}
 {{- end -}}

@@ -53,28 +53,45 @@ class Desired:
     trusted: str = ""
     # Lines that pg_hba.conf is to have.
     hba: tuple[str, ...] = ()
+    # Passwords that cannot be read; their roles keep those they have, and all else is carried out.
+    problems: tuple[str, ...] = ()
 
 
 def fetch_desired(api: Api, scope: str) -> Desired:
-    """Read the wishes; raise OSError where the API or a Secret is not there."""
+    """Read the wishes; raise OSError where the API does not answer. A missing Secret is a problem of it."""
     text = api.call("GET", f"/configmaps/{scope}-desired")["data"]["desired.json"]
     wishes = json.loads(text)
     names = sorted({role["secret"]["name"] for role in wishes["roles"] if "secret" in role})
-    found = {name: api.call("GET", f"/secrets/{name}").get("data", {}) for name in names}
+    secrets = {name: api.find(f"/secrets/{name}") for name in names}
+    found = {name: secret.get("data") or {} for name, secret in secrets.items() if secret is not None}
     return make_desired(wishes, text, found)
+
+
+def read_password(role: dict[str, Any], secrets: dict[str, dict[str, str]]) -> str:
+    """Return a role's password; raise ValueError, without any of it, where it cannot be read."""
+    name, key = role["secret"]["name"], role["secret"]["key"]
+    what = f"which is for the password of {role['name']}"
+    if name not in secrets:
+        raise ValueError(f"there is no Secret {name}, {what}")
+    if key not in secrets[name]:
+        raise ValueError(f"the Secret {name} has no key {key}, {what}")
+    try:
+        return base64.b64decode(secrets[name][key]).decode().rstrip("\n")
+    except ValueError:
+        raise ValueError(f"the key {key} of the Secret {name}, {what}, is no text in UTF-8") from None
 
 
 def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str, str]]) -> Desired:
     """Put wishes and passwords together."""
     hashed = hashlib.sha256(text.encode())
-    roles = []
+    roles, problems = [], []
     for role in wishes["roles"]:
         password = None
         if "secret" in role:
-            name, key = role["secret"]["name"], role["secret"]["key"]
-            if key not in secrets[name]:
-                raise OSError(f"the Secret {name} has no key {key}, which is the password of {role['name']}")
-            password = base64.b64decode(secrets[name][key]).decode().rstrip("\n")
+            try:
+                password = read_password(role, secrets)
+            except ValueError as error:
+                problems.append(str(error))
             hashed.update(f"{role['name']}={password}\n".encode())
         roles.append(
             Role(
@@ -103,4 +120,5 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
         trust=trust,
         trusted=secrets.get(trust, {}).get("ca.crt", ""),
         hba=tuple(wishes.get("hba") or ()),
+        problems=tuple(problems),
     )

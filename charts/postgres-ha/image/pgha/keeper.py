@@ -193,20 +193,26 @@ class Keeper:
         self._low = self._guard.look(self._connection, primary=self._is_leading)
 
     def _reconcile(self, desired: Desired) -> None:
-        if desired.digest == self._applied:
-            return
+        if desired.digest != self._applied:
+            self._carry_out(desired)
+        if desired.problems:
+            raise OSError("; ".join(desired.problems))
+        self._version = self._roles = desired.version
+
+    def _carry_out(self, desired: Desired) -> None:
         reconciler = Reconciler()
         try:
             for change in reconciler.run(desired):
                 log(change)
         except psycopg.Error:
             # An extension may come with a new image only, and members of that one wait for their roles.
-            if self._connection is not None and are_ready(self._connection, desired.roles):
+            is_there = self._connection is not None and not desired.problems
+            if is_there and are_ready(self._connection, desired.roles):
                 reconciler.check(desired)
                 self._roles = desired.version
             raise
         reconciler.check(desired)
-        self._applied, self._version, self._roles = desired.digest, desired.version, desired.version
+        self._applied = desired.digest
 
     def _give_authority(self, desired: Desired) -> None:
         secret = desired.trust

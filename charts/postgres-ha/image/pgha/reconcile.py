@@ -1,7 +1,8 @@
 """Makes roles, databases and extensions as declared.
 
 Nothing is ever dropped: a role that is no longer declared loses its login, a database stays. What a declared
-role is no longer given is revoked; other roles keep whatever they have.
+role is no longer given is revoked; other roles keep whatever they have. A database that gets another owner
+goes to it with all that the one before has in it.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,26 +14,26 @@ from psycopg import sql
 
 from pgha.desired import Database, Desired, Role
 from pgha.hba import check_hba
+from pgha.ownership import MARK, one, own, share
 from pgha.scram import make_verifier, matches
 
-MARK = "declared in the values of postgres-ha"
 READS_ALL = "pg_read_all_data"
-_GRANTS = (
-    "GRANT USAGE ON SCHEMA public TO {user}",
-    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}",
-    "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {user}",
-    "{defaults} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {user}",
-    "{defaults} GRANT USAGE, SELECT ON SEQUENCES TO {user}",
-)
-_DEFAULTS = "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
+# A database is made under this name: what is found of it was left by a pass that was cut off.
+UNFINISHED = "postgres-ha makes this database"
 Connect = Callable[[str], Any]
 
 
 def connect_locally(database: str = "postgres") -> Any:
-    """Connect as the superuser, through the socket; waits for no replica, and writes when others may not."""
+    """Connect as the superuser, through the socket; waits for no replica, and writes when others may not.
+
+    What it says to Postgres is in no log, and not in what extensions keep: there are verifiers of passwords.
+    """
     options = (
-        "-c synchronous_commit=local -c default_transaction_read_only=off -c log_statement=none "
-        "-c log_min_duration_statement=-1 -c lock_timeout=10s -c application_name=postgres-ha"
+        "-c synchronous_commit=local -c default_transaction_read_only=off -c lock_timeout=10s "
+        "-c application_name=postgres-ha -c log_statement=none -c log_min_duration_statement=-1 "
+        "-c log_min_duration_sample=-1 -c log_transaction_sample_rate=0 -c log_min_error_statement=panic "
+        "-c debug_print_parse=off -c debug_print_rewritten=off -c debug_print_plan=off "
+        "-c auto_explain.log_min_duration=-1 -c pg_stat_statements.track_utility=off"
     )
     return psycopg.connect(
         host="/run/postgresql",
@@ -58,9 +59,10 @@ class Reconciler:
 
     def run(self, desired: Desired) -> list[str]:
         """Make it so; return what was done, without passwords. Raise psycopg.Error where Postgres refuses."""
+        owners = {database.owner for database in desired.databases if database.owner != database.user}
         with self._cursor("postgres") as cursor:
             for role in desired.roles:
-                self._role(cursor, role)
+                self._role(cursor, role, is_marked=role.is_declared or role.name in owners)
             for role in desired.roles:
                 self._membership(cursor, role)
             self._retire(cursor, {role.name for role in desired.roles})
@@ -68,10 +70,12 @@ class Reconciler:
                 self._functions(cursor, name, functions)
             for database in desired.databases:
                 self._database(cursor, database)
-            for role in desired.roles:
-                for name in role.databases:
-                    self._allow(cursor, role.name, name)
-            self._let_backups_in(cursor, desired)
+        for database in desired.databases:
+            with self._cursor(database.name) as cursor:
+                own(cursor, self._do, database)
+        # After that: what a former owner may do goes over to the next one.
+        with self._cursor("postgres") as cursor:
+            self._let_in(cursor, desired)
         for database in desired.databases:
             with self._cursor(database.name) as cursor:
                 self._inside(cursor, database)
@@ -96,8 +100,8 @@ class Reconciler:
         if what:
             self._changes.append(what)
 
-    def _role(self, cursor: Any, role: Role) -> None:
-        found = _one(
+    def _role(self, cursor: Any, role: Role, *, is_marked: bool) -> None:
+        found = one(
             cursor,
             "SELECT rolcanlogin, rolreplication, rolconnlimit, rolpassword, rolname FROM pg_authid "
             "WHERE rolname = %s",
@@ -121,7 +125,7 @@ class Reconciler:
                 )
             )
             self._changes.append(f"password of {role.name}")
-        if role.is_declared:
+        if is_marked:
             cursor.execute(
                 sql.SQL("COMMENT ON ROLE {role} IS {mark}").format(
                     role=sql.Identifier(role.name), mark=sql.Literal(MARK)
@@ -130,7 +134,7 @@ class Reconciler:
 
     def _membership(self, cursor: Any, role: Role) -> None:
         for group in role.groups:
-            known = _one(
+            known = one(
                 cursor,
                 "SELECT 1 FROM pg_auth_members WHERE roleid = to_regrole(quote_ident(%s)) "
                 "AND member = to_regrole(quote_ident(%s))",
@@ -198,26 +202,23 @@ class Reconciler:
             self._do(cursor, "", f"GRANT EXECUTE ON FUNCTION {function} TO {{role}}", role=role)
 
     def _database(self, cursor: Any, database: Database) -> None:
-        found = _one(
-            cursor,
-            "SELECT rolname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = %s",
-            database.name,
-        )
-        if found is None:
-            self._do(
-                cursor,
-                f"database {database.name} created",
-                "CREATE DATABASE {name} OWNER {owner}",
-                name=database.name,
-                owner=database.owner,
-            )
-            self._do(cursor, "", "REVOKE ALL ON DATABASE {name} FROM PUBLIC", name=database.name)
-        elif found[0] != database.owner:
-            what = f"{database.owner} owns {database.name}"
-            statement = "ALTER DATABASE {name} OWNER TO {owner}"
-            self._do(cursor, what, statement, name=database.name, owner=database.owner)
-        if database.user != database.owner:
-            self._allow(cursor, database.user, database.name)
+        if one(cursor, "SELECT 1 FROM pg_database WHERE datname = %s", database.name) is None:
+            # It gets its name last: nobody must ever connect by the rights that PUBLIC has in a new one.
+            names = {"made": UNFINISHED, "name": database.name, "owner": database.owner}
+            self._do(cursor, "", "DROP DATABASE IF EXISTS {made}", **names)
+            self._do(cursor, "", "CREATE DATABASE {made} OWNER {owner}", **names)
+            self._do(cursor, "", "REVOKE ALL ON DATABASE {made} FROM PUBLIC", **names)
+            what = f"database {database.name} created"
+            self._do(cursor, what, "ALTER DATABASE {made} RENAME TO {name}", **names)
+
+    def _let_in(self, cursor: Any, desired: Desired) -> None:
+        for database in desired.databases:
+            if database.user != database.owner:
+                self._allow(cursor, database.user, database.name)
+        for role in desired.roles:
+            for name in role.databases:
+                self._allow(cursor, role.name, name)
+        self._let_backups_in(cursor, desired)
 
     def _allow(self, cursor: Any, role: str, database: str) -> None:
         self._do(
@@ -231,49 +232,17 @@ class Reconciler:
                 continue
             for database in desired.databases:
                 query = "SELECT 1 WHERE has_database_privilege(%s, %s, 'CONNECT')"
-                if _one(cursor, query, role.name, database.name) is None:
+                if one(cursor, query, role.name, database.name) is None:
                     what = f"{role.name} may connect to {database.name}"
                     statement = "GRANT CONNECT ON DATABASE {name} TO {role}"
                     self._do(cursor, what, statement, name=database.name, role=role.name)
 
     def _inside(self, cursor: Any, database: Database) -> None:
         for extension in database.extensions:
-            if _one(cursor, "SELECT 1 FROM pg_extension WHERE extname = %s", extension) is None:
+            if one(cursor, "SELECT 1 FROM pg_extension WHERE extname = %s", extension) is None:
                 what = f"extension {extension} in {database.name}"
                 self._do(cursor, what, "CREATE EXTENSION {extension} CASCADE", extension=extension)
             else:
                 self._do(cursor, "", "ALTER EXTENSION {extension} UPDATE", extension=extension)
-        if database.user == database.owner:
-            return
-        theirs = _one(
-            cursor,
-            "SELECT 1 FROM pg_class WHERE relowner = to_regrole(quote_ident(%s)) LIMIT 1",
-            database.user,
-        )
-        if theirs is not None:
-            self._take_over(cursor, database)
-        for grant in _GRANTS:
-            statement = grant.replace("{defaults}", _DEFAULTS)
-            self._do(cursor, "", statement, user=database.user, owner=database.owner)
-
-    def _take_over(self, cursor: Any, database: Database) -> None:
-        with cursor.connection.transaction():
-            cursor.execute(
-                "SELECT datname FROM pg_database WHERE datdba = to_regrole(quote_ident(%s))", (database.user,)
-            )
-            kept = [name for (name,) in cursor.fetchall()]
-            self._do(
-                cursor,
-                f"{database.owner} owns what {database.user} had in {database.name}",
-                "REASSIGN OWNED BY {user} TO {owner}",
-                user=database.user,
-                owner=database.owner,
-            )
-            # It takes databases, too, and this is about one.
-            for name in kept:
-                self._do(cursor, "", "ALTER DATABASE {name} OWNER TO {user}", name=name, user=database.user)
-
-
-def _one(cursor: Any, query: str, *values: str) -> Any:
-    cursor.execute(query, values)
-    return cursor.fetchone()
+        if database.user != database.owner:
+            share(cursor, self._do, database, "public")

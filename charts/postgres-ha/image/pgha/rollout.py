@@ -20,7 +20,8 @@ from typing import Any
 from pgha.disk import SETTING
 from pgha.keeper import ANNOTATION
 from pgha.kube import Api, tell
-from pgha.patroni import PORT, Member, Patroni, PatroniError, tls_context
+from pgha.patroni import PORT, Member, Patroni, PatroniError, fingerprint, tls_context
+from pgha.pods import read_pod
 from pgha.steps import Action, Facts, HopelessError, Pod, Step, next_step
 from pgha.volumes import grow
 
@@ -37,18 +38,9 @@ SWITCHOVER_ATTEMPTS = 3
 CALM_SECONDS = 2.0
 # What Patroni says of a member whose server ends at its start.
 FAILED = "start failed"
+RUNS = frozenset(("running", "streaming", "in archive recovery"))
 DOES_NOT_START = "its Postgres ends at every start"
 LOOK = {DOES_NOT_START: "kubectl logs -c postgres"}
-HOPELESS = frozenset(
-    (
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "CrashLoopBackOff",
-    )
-)
 
 
 def make_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,35 +61,13 @@ def make_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
     return patch
 
 
-def read_pod(pod: dict[str, Any], revision: str) -> Pod:
-    """Take from a pod what the steps need."""
-    metadata, status = pod["metadata"], pod.get("status", {})
-    conditions = {item["type"]: item["status"] for item in status.get("conditions", [])}
-    waiting = [item.get("state", {}).get("waiting", {}) for item in status.get("containerStatuses", [])]
-    trouble = [
-        f"{item['reason']}: {item.get('message', '')}" for item in waiting if item.get("reason") in HOPELESS
-    ]
-    told = json.loads(metadata.get("annotations", {}).get("status", "{}"))
-    return Pod(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        is_updated=metadata["labels"].get("controller-revision-hash") == revision,
-        is_ready=conditions.get("Ready") == "True",
-        is_ending="deletionTimestamp" in metadata,
-        host=status.get("podIP", ""),
-        is_tls=not str(told.get("api_url", "https:")).startswith("http:"),
-        has_keeper=any(item["name"] == "keeper" for item in pod["spec"]["containers"]),
-        trouble=trouble[0] if trouble else "",
-    )
-
-
 class Rollout:
     """One run."""
 
     def __init__(self, api: Api, name: str, release: str, credentials: str, deadline: float) -> None:
         self._api, self._name, self._release = api, name, release
         self._credentials, self._deadline = credentials, deadline
-        self._tls = tls_context()
+        self._tls, self._certificates = tls_context(), fingerprint()
         self._restarted: set[str] = set()
         self._failed_switchovers = 0
         self._pods: list[Pod] = []
@@ -107,7 +77,7 @@ class Rollout:
         self._settled_at = 0.0
         self._ready: frozenset[str] = frozenset()
         self._calm_at = 0.0
-        self._counts = True
+        self._counts, self._runs = True, False
         self.switchovers = 0
 
     def say(self, text: str) -> None:
@@ -122,7 +92,7 @@ class Rollout:
         self._counts = wishes["dynamic"]["synchronous_mode"] != "off"
         sizes, members = wishes["volumes"], int(wishes["members"])
         self.until(lambda: grow(self._api, self._name, sizes, members, self.say))
-        self.until(lambda: self.change_settings(wishes["dynamic"]))
+        self.until(lambda: self.change_settings(wishes["dynamic"], is_install=bool(wishes.get("isInstall"))))
         # New roles must be there before the members that log in with them. An extension may be one that only
         # the new pods have, or that needs a setting which waits for a restart.
         self.until(lambda: self.keeper_told("roles", wishes["version"]))
@@ -146,6 +116,7 @@ class Rollout:
 
     def look(self) -> Facts:
         """See pods and members."""
+        self._follow_certificates()
         found = self._api.find(f"/statefulsets/{self._name}", "apps/v1")
         if found is None:
             raise HopelessError(f"there is no StatefulSet {self._name}")
@@ -159,6 +130,7 @@ class Rollout:
         pods = [read_pod(pod, status["updateRevision"]) for pod in self._api.pods(selector)]
         members = [member for member in self._members(pods) if member.ordinal < wanted]
         failed = {member.name for member in members if member.state == FAILED}
+        self._runs = any(member.state in RUNS for member in members)
         self._pods = [
             replace(pod, trouble=pod.trouble or DOES_NOT_START) if pod.name in failed else pod
             for pod in pods
@@ -183,6 +155,12 @@ class Rollout:
     def _patroni(self, pod: Pod) -> Patroni:
         return Patroni(pod.host, PORT, self._credentials, self._tls if pod.is_tls else None)
 
+    def _follow_certificates(self) -> None:
+        """Take up new files, as the members do: with them may come another authority."""
+        found = fingerprint()
+        if found != self._certificates:
+            self._tls, self._certificates = tls_context(), found
+
     def _reach(self, pods: Iterable[Pod]) -> Iterator[Patroni]:
         return (self._patroni(pod) for pod in pods if pod.host and not pod.is_ending)
 
@@ -200,6 +178,7 @@ class Rollout:
         facts = self.look()
         pod = next((pod for pod in self._pods if facts.leader and pod.name == facts.leader.name), None)
         if pod is None:
+            self._check_pause("no member leads")
             self._check_trouble()
             step = next_step(facts)
             if step.action is Action.REPLACE:
@@ -221,10 +200,14 @@ class Rollout:
         self._check_trouble()
         raise said
 
-    def change_settings(self, dynamic: Mapping[str, Any]) -> bool:
-        """Bring Patroni's stored settings to those of the values."""
+    def change_settings(self, dynamic: Mapping[str, Any], *, is_install: bool = False) -> bool:
+        """Bring Patroni's stored settings to those of the values; an install ends a pause of before."""
         patroni, stored = self._settings()
         patch = make_patch(stored, dynamic)
+        if is_install and stored.get("pause") and not self._runs:
+            # It was kept with the volumes, and nothing would start. A rollback to the first revision looks
+            # alike, but there something runs.
+            patch["pause"] = None
         if patch:
             patroni.patch_config(patch)
             # Each member reads them in its next loop, and only then says whether it must restart.
@@ -260,9 +243,12 @@ class Rollout:
 
     def advance(self) -> bool:
         """Take one step; say whether it was the last."""
-        step = next_step(self.look())
+        facts = self.look()
+        step = next_step(facts)
         if step.action is Action.WAIT:
             self._check_trouble()
+            if facts.stuck or facts.leader is None:
+                self._check_pause(step.reason)
             self.say(f"waiting: {step.reason}")
         elif step.action is not Action.REPLACE and time.monotonic() < self._settled_at:
             # Until then they may still ask for a restart that a change back has made needless.
@@ -275,7 +261,22 @@ class Rollout:
             self._take(step)
         return False
 
+    def _check_pause(self, what: str) -> None:
+        """Raise HopelessError while failover is paused: Patroni would not start again what is stopped."""
+        for patroni in self._reach(self._pods):
+            try:
+                is_paused = bool(patroni.config().get("pause"))
+            except OSError:
+                continue
+            if is_paused:
+                raise HopelessError(
+                    f"failover is paused, and a member that stops now does not start again: {what}\n"
+                    f"kubectl exec {self._name}-0 -c postgres -- pgha resume; then the same with helm again"
+                )
+            return
+
     def _take(self, step: Step) -> None:
+        self._check_pause(f"{step.action.value} {step.member} ({step.reason})")
         pod = next(pod for pod in self._pods if pod.name == step.member)
         if step.action is Action.REPLACE:
             self.say(f"replacing {pod.name}: {step.reason}")

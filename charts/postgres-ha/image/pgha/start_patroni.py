@@ -14,6 +14,9 @@ Patroni still prepares the promotion: proxies take a second to follow.
 A replica goes on following a leader whose pod is gone, as long as it leads: Patroni would cut the connection
 at once, while a pod that is deleted by force still runs, and has the end of the log to send.
 
+A member that was cut short while it was copied, or whose log outlived its data, is copied anew without anyone
+asking: see pgha.leftovers.
+
 New certificates are taken up from inside. Patroni's REST API cannot be asked for it in every case: with
 another authority neither side trusts the other until it is done, and an expired certificate lets nobody in.
 
@@ -31,6 +34,7 @@ from typing import Any
 import urllib3
 
 from pgha.label import tell_lock
+from pgha.leftovers import BROKEN, begin_anew, empty_log_first
 from pgha.patroni import TLS, fingerprint, tls_context
 
 SHORT = 0.1
@@ -161,6 +165,11 @@ def check() -> None:
         "the choice of whom to follow": "def _get_node_to_follow(self, cluster: Cluster)",
         "the moment of the lock": "if self.acquire_lock():",
         "who had the lock": "self.old_cluster = cluster",
+        "a look at its member": "def _run_cycle(self) -> str:",
+        "what it says of a copy that was cut short": BROKEN,
+        "what it says where nobody leads": "'waiting for {0}leader to bootstrap'",
+        "how it is told to copy a member anew": "def reinitialize(self, force: bool = False)",
+        "how it copies a member": "def clone(self, clone_member: ",
     }
     for name, text in places.items():
         if text not in source:
@@ -200,6 +209,8 @@ def main(arguments: list[str]) -> int:
     patroni.ha.Ha.__init__ = init  # type: ignore[method-assign]
     patroni.ha.Ha._get_node_to_follow = remember(patroni.ha.Ha._get_node_to_follow)  # type: ignore[method-assign]  # noqa: SLF001
     patroni.ha.Ha.acquire_lock = announce(patroni.ha.Ha.acquire_lock)  # type: ignore[method-assign]
+    patroni.ha.Ha._run_cycle = begin_anew(patroni.ha.Ha._run_cycle)  # type: ignore[method-assign]  # noqa: SLF001
+    patroni.ha.Ha.clone = empty_log_first(patroni.ha.Ha.clone)  # type: ignore[method-assign]
     patroni.request.PatroniRequest.request = hurry(patroni.request.PatroniRequest.request)  # type: ignore[method-assign]
     patroni.ha.time = clock  # type: ignore[assignment]
     sys.argv = ["patroni", *arguments]

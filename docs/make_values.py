@@ -109,8 +109,9 @@ def walk(
 
 
 def read_rules(template: str) -> list[str]:
-    """Return what the templates refuse, in their own words."""
-    return re.findall(r'fail (?:\(printf )?"([^"]+)"', template)
+    """Return what the templates refuse, in their own words and on one line."""
+    found = re.findall(r'fail (?:\(printf )?"([^"]+)"', template)
+    return [re.sub(r"\\n *", "; ", rule) for rule in found]
 
 
 def make_page(chart: Path = CHART) -> str:

@@ -21,6 +21,7 @@ KINDS = {
     "policy/v1": ("PodDisruptionBudget",),
     "networking.k8s.io/v1": ("NetworkPolicy",),
     "rbac.authorization.k8s.io/v1": ("Role", "RoleBinding"),
+    "cert-manager.io/v1": ("Certificate",),
 }
 
 
@@ -104,10 +105,12 @@ def serve(cluster: Cluster) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Release:
@@ -116,6 +119,8 @@ class Release:
     def __init__(self, helm: str, address: str, home: Path) -> None:
         self._command = [helm, "template", "demo", str(CHART), "--kube-version", "1.34.4"]
         self._command += ["--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", address]
+        # Helm 3 asks for it when it upgrades, and not here.
+        self._command += ["--api-versions", "cert-manager.io/v1/Certificate"]
         self._environ = {**os.environ, "KUBECONFIG": os.devnull, "HOME": str(home)}
 
     def _render(self, sets: tuple[str, ...], *, is_upgrade: bool) -> subprocess.CompletedProcess[str]:

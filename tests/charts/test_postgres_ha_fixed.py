@@ -162,6 +162,13 @@ def test_a_template_does_not_shrink_where_no_volume_tells(release: Release, clus
     assert claims(release.docs("storage.size=1Ti", is_upgrade=True)) == {"data": "8Gi"}
 
 
+def pem(name: str) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
+
+
+OURS, THEIRS = pem("ours"), pem("theirs")
+
+
 def show_certificates(cluster: Cluster, name: str, **authorities: str) -> None:
     """Members with the certificates of a Secret, and Secrets with these authorities."""
     volumes = [{"name": "data"}, {"name": "tls", "secret": {"secretName": name}}]
@@ -175,8 +182,9 @@ TO_MINE = ("tls.mode=existingSecret", "tls.existingSecret=mine")
 @pytest.mark.parametrize(
     ("authorities", "why"),
     [
-        ({"demo_tls": "ours", "mine": "theirs"}, "the Secret mine has another authority (ca.crt)"),
-        ({"demo_tls": "ours"}, "there is no Secret mine"),
+        ({"demo_tls": OURS, "mine": THEIRS}, "the Secret mine has another authority (ca.crt)"),
+        ({"demo_tls": OURS, "mine": OURS + THEIRS}, "the Secret mine has another authority (ca.crt)"),
+        ({"demo_tls": OURS}, "there is no Secret mine"),
     ],
 )
 def test_certificates_of_another_authority_are_refused_and_the_way_is_named(
@@ -185,22 +193,31 @@ def test_certificates_of_another_authority_are_refused_and_the_way_is_named(
     show_certificates(cluster, "demo-tls", **authorities)
     cluster.add("CronJob", "demo-certificates")
     error = release.error(*TO_MINE, is_upgrade=True)
-    assert (
-        f"tls.mode: is existingSecret now, and the members show certificates of the Secret demo-tls; {why}"
-        in error
-    )
-    assert "kubectl patch cronjob demo-certificates --patch" in error
+    assert "tls.mode: is existingSecret now, and the members show certificates" in error
+    assert f"of the Secret demo-tls; {why}." in error
+    assert "kubectl --namespace default patch cronjob demo-certificates --patch" in error
     assert "put tls.crt, tls.key and ca.crt into the Secret demo-tls" in error
 
 
-def test_without_a_cron_job_none_is_named(release: Release, cluster: Cluster) -> None:
-    show_certificates(cluster, "theirs", theirs="theirs", mine="ours")
+def test_cert_manager_must_not_write_its_own_again(release: Release, cluster: Cluster) -> None:
+    show_certificates(cluster, "demo-tls", demo_tls=OURS, mine=THEIRS)
+    cluster.add("Certificate", "demo")
     error = release.error(*TO_MINE, is_upgrade=True)
-    assert "put tls.crt, tls.key and ca.crt into the Secret theirs" in error
+    assert "kubectl --namespace default delete certificate demo" in error
     assert "cronjob" not in error
 
 
+def test_where_nobody_writes_it_nobody_is_stopped(release: Release, cluster: Cluster) -> None:
+    show_certificates(cluster, "theirs", theirs=THEIRS, mine=OURS)
+    error = release.error(*TO_MINE, is_upgrade=True)
+    assert "put tls.crt, tls.key and ca.crt into the Secret theirs" in error
+    assert "kubectl" not in error
+
+
 @pytest.mark.parametrize("was", ["mine", "demo-tls", "removed"])
-def test_certificates_of_the_same_authority_are_taken(release: Release, cluster: Cluster, was: str) -> None:
-    show_certificates(cluster, was, demo_tls="theirs", mine="theirs")
+@pytest.mark.parametrize("shape", ["{}", "of ours:\n{}", "{}\n\n"])
+def test_certificates_of_the_same_authority_are_taken(
+    release: Release, cluster: Cluster, was: str, shape: str
+) -> None:
+    show_certificates(cluster, was, demo_tls=OURS + THEIRS, mine=shape.format(THEIRS + OURS))
     assert release.docs(*TO_MINE, is_upgrade=True)

@@ -33,7 +33,7 @@ def wish(*extensions: str) -> Desired:
 def clean(postgres: Any) -> Iterator[None]:
     yield
     postgres.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
-    for role in ("notejam", "replicator"):
+    for role in ("notejam", "replicator", "reader"):
         postgres.execute(f'DROP ROLE IF EXISTS "{role}"')
 
 
@@ -91,6 +91,15 @@ def test_a_secret_that_is_not_there_holds_nothing_else_back(
     with postgres.connect() as connection:
         roles = connection.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin").fetchall()
     assert {("notejam",), ("replicator",)} <= set(roles)
+
+
+def test_members_do_not_wait_for_the_secret_of_a_user(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = {"name": "reader", "declared": True, "secret": {"name": "mine", "key": "password"}}
+    database = {"name": "notejam", "owner": "notejam", "user": "notejam"}
+    wishes = {"version": "new", "roles": [*ROLES, reader], "databases": [database]}
+    (told,) = play(postgres, monkeypatch, make_desired(wishes, "", SECRETS))
+    said = "roles: there is no Secret mine, which is for the password of reader"
+    assert told == {"version": "", "roles": "new", "problems": [said]}
 
 
 def test_a_wrong_line_of_pg_hba_holds_everything_back(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:

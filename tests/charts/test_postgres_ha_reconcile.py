@@ -192,6 +192,10 @@ def test_the_application_goes_on_in_schemas_of_its_own(
     with log_in(postgres, "owner", "three") as connection:
         connection.execute("CREATE SCHEMA private")
         connection.execute("CREATE TABLE private.keys (a int)")
+        connection.execute("CREATE SCHEMA audit; GRANT USAGE ON SCHEMA audit TO notejam")
+        reads = "ALTER DEFAULT PRIVILEGES IN SCHEMA audit GRANT SELECT ON TABLES TO notejam"
+        connection.execute(reads)
+        connection.execute("CREATE TABLE audit.seen (a int)")
     if owner == "chief":
         reconcile(wish(CHIEF, owner="chief"))
     with log_in(postgres, owner, "three") as connection:
@@ -201,6 +205,27 @@ def test_the_application_goes_on_in_schemas_of_its_own(
         connection.execute("INSERT INTO app.later DEFAULT VALUES")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT * FROM private.keys")
+        connection.execute("SELECT * FROM audit.seen")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DELETE FROM audit.seen")
+
+
+def test_another_database_of_the_application_goes_to_a_user_with_its_tables(
+    postgres: Any, reconcile: Callable[[Desired], list[str]]
+) -> None:
+    reconcile(with_more(READER, its="notejam"))
+    with log_in(postgres, "notejam", "one", "more") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+    with log_in(postgres, "notejam", "one") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+    reconcile(with_more(READER, its="reader"))
+    with log_in(postgres, "reader", "two", "more") as connection:
+        connection.execute("DROP TABLE notes")
+    with log_in(postgres, "notejam", "one") as connection:
+        connection.execute("DROP TABLE notes")
+    reconcile(with_more(READER, its="notejam"))
+    with log_in(postgres, "notejam", "one", "more") as connection:
+        connection.execute("CREATE TABLE notes (a int)")
 
 
 def test_an_owner_that_somebody_set_by_hand_keeps_what_it_has(

@@ -196,7 +196,8 @@ class Alone(OneMember):
         self, *, state: str = "start failed", is_updated: bool = True, is_paused: bool = False
     ) -> None:
         super().__init__(is_updated=is_updated, is_ready=state == "running")
-        self.state, self.is_paused = state, is_paused
+        self.state, self.is_paused, self.needs_restart = state, is_paused, False
+        self.restarts: list[str] = []
         self.deleted: list[str] = []
         self.patches: list[object] = []
 
@@ -206,7 +207,7 @@ class Alone(OneMember):
 
     def members(self) -> list[Member]:
         role = "leader" if self.state == "running" else "replica"
-        return [Member("db-0", role, self.state, "10.0.0.1", 1, None, pending_restart=False)]
+        return [Member("db-0", role, self.state, "10.0.0.1", 1, None, self.needs_restart)]
 
     def config(self) -> dict[str, Any]:
         pause = {"pause": True} if self.is_paused else {}
@@ -214,6 +215,9 @@ class Alone(OneMember):
 
     def patch_config(self, patch: object) -> None:
         self.patches.append(patch)
+
+    def restart(self) -> None:
+        self.restarts.append("db-0")
 
 
 @pytest.fixture
@@ -240,6 +244,12 @@ class TestPause:
             run.advance()
         assert alone.deleted == []
         assert "pause" not in str(alone.patches)
+
+    def test_a_server_is_restarted_in_its_pod(self, begin: Callable[[Alone], rollout.Rollout]) -> None:
+        alone = Alone(state="running", is_paused=True)
+        alone.needs_restart = True
+        assert not begin(alone).advance()
+        assert alone.restarts == ["db-0"]
 
     def test_what_needs_no_stop_goes_on(self, begin: Callable[[Alone], rollout.Rollout]) -> None:
         run = begin(Alone(state="running", is_paused=True))

@@ -25,6 +25,7 @@ DIGEST = "sha256:" + "a" * 64
         {"members": 9},
         {"durability": "none"},
         {"users": [{"name": "reader", "memberOf": ["pg_read_all_data"], "connectionLimit": 5}]},
+        {"users": [{"name": "reader_", "existingSecret": "mine"}]},
         {"users": [{"name": "b", "databases": [], "connectionLimit": 0}, {"name": "a", "memberOf": ["b"]}]},
         {"databases": [{"name": "reports", "owner": "notejam", "extensions": ["pg_trgm"]}]},
         {"database": {"owner": "notejam_owner"}},
@@ -164,6 +165,7 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         ({"fullnameOverride": "9a"}, "/fullnameOverride"),
         # Its Secret would be demo-user-reader-, which is no name.
         ({"users": [{"name": "reader_"}]}, "/users/0/name"),
+        ({"users": [{"name": "reader_", "existingSecret": ""}]}, "/users/0/name"),
         # A name that the chart takes for itself, of a role that may not be there.
         ({"users": [{"name": "notejam_2"}]}, "users[0].name is notejam_2, which is taken"),
         ({"databases": [{"name": "b", "owner": "notejam_2"}]}, "databases[0].owner is notejam_2, which"),

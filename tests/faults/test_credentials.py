@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from tests.faults.certificates import authority_pair, give_certificate, short_lived
@@ -48,9 +50,9 @@ def test_to_a_secret_of_ones_own_by_the_way_that_the_refusal_names(other: Databa
     with pytest.raises(FaultError, match=r"tls\.mode: .* another authority") as refused:
         other.apply("upgrade", *own, members=2)
     given = other.secret("given")
-    suspend = 'kubectl patch cronjob extra-certificates --patch \'{"spec": {"suspend": true}}\''
+    suspend = """patch cronjob extra-certificates --patch '{"spec": {"suspend": true}}'"""
     assert suspend in str(refused.value)
-    other.kubectl("patch", "cronjob", "extra-certificates", "--patch", '{"spec": {"suspend": true}}')
+    other.kubectl(*shlex.split(suspend))
     other.patch_secret("extra-tls", given)
     wait_shown(other, given["tls.crt"])
     other.wait_well()

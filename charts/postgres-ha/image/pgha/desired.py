@@ -55,6 +55,8 @@ class Desired:
     hba: tuple[str, ...] = ()
     # Passwords that cannot be read; their roles keep those they have, and all else is carried out.
     problems: tuple[str, ...] = ()
+    # Whether one of them is of the chart's own roles, which members need.
+    is_short: bool = False
 
 
 def fetch_desired(api: Api, scope: str) -> Desired:
@@ -84,7 +86,7 @@ def read_password(role: dict[str, Any], secrets: dict[str, dict[str, str]]) -> s
 def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str, str]]) -> Desired:
     """Put wishes and passwords together."""
     hashed = hashlib.sha256(text.encode())
-    roles, problems = [], []
+    roles, problems, is_short = [], [], False
     for role in wishes["roles"]:
         password = None
         if "secret" in role:
@@ -92,6 +94,7 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
                 password = read_password(role, secrets)
             except ValueError as error:
                 problems.append(str(error))
+                is_short = is_short or not role.get("declared")
             hashed.update(f"{role['name']}={password}\n".encode())
         roles.append(
             Role(
@@ -121,4 +124,5 @@ def make_desired(wishes: dict[str, Any], text: str, secrets: dict[str, dict[str,
         trusted=secrets.get(trust, {}).get("ca.crt", ""),
         hba=tuple(wishes.get("hba") or ()),
         problems=tuple(problems),
+        is_short=is_short,
     )

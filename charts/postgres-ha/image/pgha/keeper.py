@@ -195,9 +195,11 @@ class Keeper:
     def _reconcile(self, desired: Desired) -> None:
         if desired.digest != self._applied:
             self._carry_out(desired)
+        if not desired.is_short:
+            self._roles = desired.version
         if desired.problems:
             raise OSError("; ".join(desired.problems))
-        self._version = self._roles = desired.version
+        self._version = desired.version
 
     def _carry_out(self, desired: Desired) -> None:
         reconciler = Reconciler()
@@ -206,7 +208,7 @@ class Keeper:
                 log(change)
         except psycopg.Error:
             # An extension may come with a new image only, and members of that one wait for their roles.
-            is_there = self._connection is not None and not desired.problems
+            is_there = self._connection is not None and not desired.is_short
             if is_there and are_ready(self._connection, desired.roles):
                 reconciler.check(desired)
                 self._roles = desired.version

@@ -1,6 +1,7 @@
 """Gives a database, and what is in it, to the owner that the values name."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pgha.desired import Database
@@ -14,7 +15,8 @@ _GRANTS = (
     "{defaults} GRANT USAGE, SELECT ON SEQUENCES TO {user}",
 )
 _DEFAULTS = "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema}"
-# Schemas, other than public, in which the application works with what a role has.
+# Schemas, other than public, in which the application works with what a role has: its own, and those where
+# that role lets it write. Where it may only read, it is given nothing.
 _SHARED = """
     SELECT nspname FROM pg_namespace WHERE %(giver)s = %(user)s AND nspname <> 'public' AND (
         nspowner = to_regrole(quote_ident(%(giver)s))
@@ -23,6 +25,7 @@ _SHARED = """
     UNION SELECT nspname FROM pg_namespace
     JOIN pg_default_acl ON defaclnamespace = pg_namespace.oid, aclexplode(defaclacl) acl
     WHERE nspname <> 'public' AND defaclrole = to_regrole(quote_ident(%(giver)s))
+        AND defaclobjtype = 'r' AND acl.privilege_type = 'INSERT'
         AND acl.grantee = to_regrole(quote_ident(%(user)s))
 """
 # Runs a statement with the names in it: cursor, what is told of it, statement, names.
@@ -35,16 +38,19 @@ def one(cursor: Any, query: str, *values: str) -> Any:
     return cursor.fetchone()
 
 
-def own(cursor: Any, do: Do, database: Database) -> None:
-    """Give the owner the database, and what its former owner or the application has in it."""
-    former, is_ours = one(
+def own(cursor: Any, do: Do, database: Database, ours: AbstractSet[str]) -> None:
+    """Give the owner the database, and what its former owner or the application has in it.
+
+    A former owner keeps what it has, unless it is among `ours` or was declared once.
+    """
+    former, was_declared = one(
         cursor,
         "SELECT rolname, shobj_description(pg_roles.oid, 'pg_authid') IS NOT DISTINCT FROM %s "
         "FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = %s",
         MARK, database.name,
     )  # fmt: skip
     owns = "SELECT 1 FROM pg_class WHERE relowner = to_regrole(quote_ident(%s)) LIMIT 1"
-    givers = [former] if is_ours or former == database.user else []
+    givers = [former] if was_declared or former in ours else []
     if one(cursor, owns, database.user) is not None:
         givers.append(database.user)
     for giver in dict.fromkeys(givers):

@@ -60,6 +60,7 @@ class Reconciler:
     def run(self, desired: Desired) -> list[str]:
         """Make it so; return what was done, without passwords. Raise psycopg.Error where Postgres refuses."""
         owners = {database.owner for database in desired.databases if database.owner != database.user}
+        users = {database.user for database in desired.databases}
         with self._cursor("postgres") as cursor:
             for role in desired.roles:
                 self._role(cursor, role, is_marked=role.is_declared or role.name in owners)
@@ -72,7 +73,7 @@ class Reconciler:
                 self._database(cursor, database)
         for database in desired.databases:
             with self._cursor(database.name) as cursor:
-                own(cursor, self._do, database)
+                own(cursor, self._do, database, users)
         # After that: what a former owner may do goes over to the next one.
         with self._cursor("postgres") as cursor:
             self._let_in(cursor, desired)

@@ -270,14 +270,15 @@ class Rollout:
                 continue
             if is_paused:
                 raise HopelessError(
-                    f"failover is paused, and a member that stops now does not start again: {what}\n"
+                    f"failover is paused, and a pod that ends now does not come back to work: {what}\n"
                     f"kubectl exec {self._name}-0 -c postgres -- pgha resume; then the same with helm again"
                 )
             return
 
     def _take(self, step: Step) -> None:
-        self._check_pause(f"{step.action.value} {step.member} ({step.reason})")
         pod = next(pod for pod in self._pods if pod.name == step.member)
+        if step.action is Action.REPLACE or (step.action is Action.SWITCH_OVER and not pod.is_updated):
+            self._check_pause(f"{step.action.value} {step.member} ({step.reason})")
         if step.action is Action.REPLACE:
             self.say(f"replacing {pod.name}: {step.reason}")
             self._api.delete(f"/pods/{pod.name}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pgha.certificates import Pair, make_authority, make_certificate
 
-from tests.faults.database import Database
+from tests.faults.database import Database, wait_until
 
 
 def authority_pair() -> dict[str, str]:
@@ -29,3 +29,25 @@ def give_certificate(database: Database) -> None:
     made = make_certificate(authority, hosts, 30)
     data = {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": authority.certificate}
     database.make_secret("given", data)
+
+
+def wait_shown(database: Database, certificate: str) -> None:
+    """Wait until every member shows it, Postgres and Patroni."""
+    for pod in (item["metadata"]["name"] for item in database.pods()):
+        for where in ("5432 -starttls postgres", "8008"):
+            shown = f"openssl s_client -connect localhost:{where} < /dev/null 2> /dev/null | openssl x509"
+            wait_until(
+                f"{pod} shows it on {where}",
+                lambda pod=pod, shown=shown: database.inside(pod, shown).strip() == certificate.strip(),
+                180,
+            )
+
+
+def mounted(database: Database) -> set[str]:
+    """Name the Secrets that the members have their certificates from."""
+    return {
+        volume["secret"]["secretName"]
+        for pod in database.pods()
+        for volume in pod["spec"]["volumes"]
+        if volume["name"] == "tls"
+    }

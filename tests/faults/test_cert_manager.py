@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.faults.database import Database, run, wait_until
+from tests.faults.certificates import give_certificate, mounted, wait_shown
+from tests.faults.database import Database, FaultError, run, wait_until
 from tests.namespaces import write_kubeconfig
 
 PROGRAM = "cert-manager-local"
@@ -112,3 +113,23 @@ def test_cert_manager_issues_and_renews_and_the_application_can_check_it(issuer:
         wait_until(f"{name} shows it", lambda name=name: wanted in database.inside(name, SHOWN), 180)
     assert connect(database) == "notejam"
     assert database.starts() == at_first
+
+
+def test_from_cert_manager_to_a_secret_of_ones_own(issuer: Database) -> None:
+    """It would write its own files into the Secret again, so the refusal names what ends that."""
+    database = issuer
+    database.apply("install", *ISSUED, members=2)
+    database.wait_well()
+    give_certificate(database)
+    own = ("tls.mode=existingSecret", "tls.existingSecret=given")
+    with pytest.raises(FaultError, match="another authority") as refused:
+        database.apply("upgrade", *own, members=2)
+    end = "delete certificate extra"
+    assert end in str(refused.value)
+    database.kubectl(*end.split())
+    database.patch_secret("extra-tls", database.secret("given"))
+    wait_shown(database, database.secret("given")["tls.crt"])
+    database.wait_well()
+    database.apply("upgrade", *own, members=2)
+    database.wait_well()
+    assert mounted(database) == {"given"}

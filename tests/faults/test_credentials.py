@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from tests.faults.certificates import authority_pair, give_certificate, short_lived
+from tests.faults.certificates import authority_pair, give_certificate, mounted, short_lived, wait_shown
 from tests.faults.database import Database, FaultError, wait_until
 from tests.faults.test_access import ask
 
@@ -29,18 +29,6 @@ def test_a_certificate_of_another_authority_is_taken_up(other: Database) -> None
     assert other.starts() == starts
 
 
-def wait_shown(database: Database, certificate: str) -> None:
-    """Wait until every member shows it, Postgres and Patroni."""
-    for pod in names_of(database.size):
-        for where in ("5432 -starttls postgres", "8008"):
-            shown = f"openssl s_client -connect localhost:{where} < /dev/null 2> /dev/null | openssl x509"
-            wait_until(
-                f"{pod} shows it on {where}",
-                lambda pod=pod, shown=shown: database.inside(pod, shown).strip() == certificate.strip(),
-                180,
-            )
-
-
 def test_to_a_secret_of_ones_own_by_the_way_that_the_refusal_names(other: Database) -> None:
     """Members of one authority trust none of another: the Secret alone cannot be exchanged."""
     other.apply("install", members=2)
@@ -58,20 +46,10 @@ def test_to_a_secret_of_ones_own_by_the_way_that_the_refusal_names(other: Databa
     other.wait_well()
     other.apply("upgrade", *own, members=2)
     other.wait_well()
-    mounted = [
-        volume["secret"]["secretName"]
-        for pod in other.pods()
-        for volume in pod["spec"]["volumes"]
-        if volume["name"] == "tls"
-    ]
-    assert mounted == ["given", "given"]
+    assert mounted(other) == {"given"}
     wait_until(
         "the application trusts it", lambda: other.secret("extra-app")["ca.crt"] == given["ca.crt"], 60
     )
-
-
-def names_of(members: int) -> list[str]:
-    return [f"extra-{number}" for number in range(members)]
 
 
 def test_a_rollback_brings_no_old_certificate_back(other: Database) -> None:

@@ -49,6 +49,16 @@ def log_in(postgres: Any, user: str, password: str, database: str = "notejam") -
     return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
 
 
+def make_notes(postgres: Any, user: str, password: str, database: str = "notejam") -> None:
+    with log_in(postgres, user, password, database) as connection:
+        connection.execute("CREATE TABLE notes (a int)")
+
+
+def assert_shut_out(postgres: Any, user: str, password: str) -> None:
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        log_in(postgres, user, password)
+
+
 def test_what_it_says_to_postgres_is_kept_nowhere(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     words: dict[str, Any] = {}
     with monkeypatch.context() as context:
@@ -73,8 +83,7 @@ def test_what_is_declared_is_made_once(postgres: Any, reconcile: Callable[[Desir
     assert "database notejam created" in changes
     assert "one" not in " ".join(changes)
     assert reconcile(desired) == []
-    with log_in(postgres, "notejam", "one") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
+    make_notes(postgres, "notejam", "one")
     with log_in(postgres, "reader", "two") as connection:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -117,8 +126,7 @@ def test_an_owner_takes_over_and_the_user_reads_and_writes(
     postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish())
-    with log_in(postgres, "notejam", "one") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
+    make_notes(postgres, "notejam", "one")
     desired = wish(OWNER, owner="owner")
     assert "owner owns what notejam had in notejam" in reconcile(desired)
     with log_in(postgres, "owner", "three") as connection:
@@ -135,8 +143,7 @@ def test_an_owner_takes_over_nothing_else(postgres: Any, reconcile: Callable[[De
     """Postgres reassigns a role's databases together with what it has in one of them."""
     reconcile(with_more(its="notejam"))
     for database in ("notejam", "more"):
-        with log_in(postgres, "notejam", "one", database) as connection:
-            connection.execute("CREATE TABLE notes (a int)")
+        make_notes(postgres, "notejam", "one", database)
     reconcile(with_more(OWNER, owner="owner", its="notejam"))
     with log_in(postgres, "notejam", "one", "more") as connection:
         connection.execute("CREATE SCHEMA mine; DROP TABLE notes")
@@ -150,8 +157,7 @@ def test_another_owner_takes_over_and_the_former_may_not_log_in(
     postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish(OWNER, owner="owner"))
-    with log_in(postgres, "owner", "three") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
+    make_notes(postgres, "owner", "three")
     desired = wish(CHIEF, owner="chief")
     changes = reconcile(desired)
     assert "chief owns what owner had in notejam" in changes
@@ -163,21 +169,18 @@ def test_another_owner_takes_over_and_the_former_may_not_log_in(
     with log_in(postgres, "notejam", "one") as connection:
         connection.execute("INSERT INTO notes VALUES (1, 2)")
         connection.execute("INSERT INTO later DEFAULT VALUES")
-    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
-        log_in(postgres, "owner", "three")
+    assert_shut_out(postgres, "owner", "three")
 
 
 def test_without_an_owner_the_application_has_everything_again(
     postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish(OWNER, owner="owner"))
-    with log_in(postgres, "owner", "three") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
+    make_notes(postgres, "owner", "three")
     assert "notejam owns what owner had in notejam" in reconcile(wish())
     with log_in(postgres, "notejam", "one") as connection:
         connection.execute("DROP TABLE notes")
-    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
-        log_in(postgres, "owner", "three")
+    assert_shut_out(postgres, "owner", "three")
 
 
 @pytest.mark.parametrize("owner", ["owner", "chief"])
@@ -214,18 +217,15 @@ def test_another_database_of_the_application_goes_to_a_user_with_its_tables(
     postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(with_more(READER, its="notejam"))
-    with log_in(postgres, "notejam", "one", "more") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
-    with log_in(postgres, "notejam", "one") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
+    make_notes(postgres, "notejam", "one", "more")
+    make_notes(postgres, "notejam", "one")
     reconcile(with_more(READER, its="reader"))
     with log_in(postgres, "reader", "two", "more") as connection:
         connection.execute("DROP TABLE notes")
     with log_in(postgres, "notejam", "one") as connection:
         connection.execute("DROP TABLE notes")
     reconcile(with_more(READER, its="notejam"))
-    with log_in(postgres, "notejam", "one", "more") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
+    make_notes(postgres, "notejam", "one", "more")
 
 
 def test_an_owner_that_somebody_set_by_hand_keeps_what_it_has(
@@ -281,8 +281,7 @@ def test_a_user_taken_out_loses_its_login(postgres: Any, reconcile: Callable[[De
         "reader is no longer a member of pg_read_all_data",
         "reader may no longer connect to notejam",
     ]
-    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
-        log_in(postgres, "reader", "two")
+    assert_shut_out(postgres, "reader", "two")
     assert "reader may log in" in reconcile(wish(READER))
     log_in(postgres, "reader", "two").close()
 
@@ -291,8 +290,7 @@ def test_backups_read_every_database_also_one_made_before(
     postgres: Any, reconcile: Callable[[Desired], list[str]]
 ) -> None:
     reconcile(wish())
-    with log_in(postgres, "notejam", "one") as connection:
-        connection.execute("CREATE TABLE notes (a int)")
+    make_notes(postgres, "notejam", "one")
     desired = with_more(BACKUP, READER)
     changes = reconcile(desired)
     assert "backup may connect to notejam" in changes

@@ -19,8 +19,9 @@ followed by all of them; another Secret comes member by member, and half of them
 {{- $given := empty $new | ternary (printf "there is no Secret %s" $is) (printf "the Secret %s has another authority (ca.crt)" $is) -}}
 {{- $first := "" -}}
 {{- $fullname := include "postgres-ha.fullname" . -}}
-{{- if lookup "batch/v1" "CronJob" .Release.Namespace (include "postgres-ha.certificatesName" .) -}}
-{{- $first = printf "\n  kubectl --namespace %s patch cronjob %s --patch '{\"spec\": {\"suspend\": true}}'" .Release.Namespace (include "postgres-ha.certificatesName" .) -}}
+{{- $job := include "postgres-ha.certificatesName" . -}}
+{{- if lookup "batch/v1" "CronJob" .Release.Namespace $job -}}
+{{- $first = printf "\n  kubectl --namespace %s patch cronjob %s --patch '{\"spec\": {\"suspend\": true}}'" .Release.Namespace $job -}}
 {{- else if .Capabilities.APIVersions.Has "cert-manager.io/v1/Certificate" -}}
 {{- if lookup "cert-manager.io/v1" "Certificate" .Release.Namespace $fullname -}}
 {{- $first = printf "\n  kubectl --namespace %s delete certificate %s   # cert-manager would write it again" .Release.Namespace $fullname -}}
@@ -39,15 +40,4 @@ followed by all of them; another Secret comes member by member, and half of them
 {{- $found = append $found (regexReplaceAll "\\s" . "") -}}
 {{- end -}}
 {{- $found | uniq | sortAlpha | join " " -}}
-{{- end -}}
-
-{{/*
-Seconds between two looks at a Patroni, and for its answer. The lock was renewed up to loopWait before a Patroni hangs. From
-then on the first look may be this far away, three fail, and the stop takes 3 s: a hook that hangs too, and what kubelet
-gives after it.
-*/}}
-{{- define "postgres-ha.livenessSeconds" -}}
-{{- with .Values.failover -}}
-{{- div (sub (sub .ttl .loopWait) 3) 4 -}}
-{{- end -}}
 {{- end -}}

@@ -144,3 +144,14 @@ gets the application's. Arguments: root, an item of users.
 {{- $number := regexFind "^[0-9]+" . | int -}}
 {{- get (dict "Mi" $number "Gi" (mul $number 1024) "Ti" (mul $number 1048576)) (regexFind "[A-Z]i$" .) -}}
 {{- end -}}
+
+{{/*
+Seconds between two looks at a Patroni, and for its answer. The lock was renewed up to loopWait before a Patroni hangs. From
+then on the first look may be this far away, three fail, and the stop takes 3 s: a hook that hangs too, and what kubelet
+gives after it.
+*/}}
+{{- define "postgres-ha.livenessSeconds" -}}
+{{- with .Values.failover -}}
+{{- div (sub (sub .ttl .loopWait) 3) 4 -}}
+{{- end -}}
+{{- end -}}

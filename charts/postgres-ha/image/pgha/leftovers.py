@@ -81,13 +81,15 @@ def _mend(ha: Any, answer: str) -> str:
         refusal = _why_not(ha) or ha.reinitialize()
         what = f"left alone: {refusal}" if refusal else "copying it anew"
         return f"{data} is not whole, and no server has run on it: {what}"
+    if answer != WAITING:
+        return ""
     log = find_log(ha.state_handler.replica_method_options("basebackup"))
-    if answer == WAITING and log is not None and _is_full(log):
-        return (
-            f"{data} is empty and {log} is not. It is left alone, until another member leads: "
-            "save it before, if it is all that is left"
-        )
-    return ""
+    if log is None or not _is_full(log):
+        return ""
+    return (
+        f"{data} is empty and {log} is not. It is left alone, until another member leads: "
+        "save it before, if it is all that is left"
+    )
 
 
 def _why_not(ha: Any) -> str:

@@ -77,7 +77,7 @@ class Rollout:
         self._settled_at = 0.0
         self._ready: frozenset[str] = frozenset()
         self._calm_at = 0.0
-        self._counts, self._runs = True, False
+        self._counts = True
         self.switchovers = 0
 
     def say(self, text: str) -> None:
@@ -130,7 +130,6 @@ class Rollout:
         pods = [read_pod(pod, status["updateRevision"]) for pod in self._api.pods(selector)]
         members = [member for member in self._members(pods) if member.ordinal < wanted]
         failed = {member.name for member in members if member.state == FAILED}
-        self._runs = any(member.state in RUNS for member in members)
         self._pods = [
             replace(pod, trouble=pod.trouble or DOES_NOT_START) if pod.name in failed else pod
             for pod in pods
@@ -191,20 +190,27 @@ class Rollout:
         """Return a Patroni, the leader's if any leads, and what is stored: that may be why nobody does."""
         facts = self.look()
         leads = facts.leader.name if facts.leader else ""
+        try:
+            return self._stored(sorted(self._pods, key=lambda pod: pod.name != leads))
+        except OSError:
+            self._check_trouble()
+            raise
+
+    def _stored(self, pods: Iterable[Pod]) -> tuple[Patroni, dict[str, Any]]:
+        """Return the first Patroni that answers, and what is stored; raise OSError if none does."""
         said: OSError = OSError("no member has an address")
-        for patroni in self._reach(sorted(self._pods, key=lambda pod: pod.name != leads)):
+        for patroni in self._reach(pods):
             try:
                 return patroni, patroni.config()
             except OSError as error:
                 said = error
-        self._check_trouble()
         raise said
 
     def change_settings(self, dynamic: Mapping[str, Any], *, is_install: bool = False) -> bool:
         """Bring Patroni's stored settings to those of the values; an install ends a pause of before."""
         patroni, stored = self._settings()
         patch = make_patch(stored, dynamic)
-        if is_install and stored.get("pause") and not self._runs:
+        if is_install and stored.get("pause") and not any(one.state in RUNS for one in patroni.members()):
             # It was kept with the volumes, and nothing would start. A rollback to the first revision looks
             # alike, but there something runs.
             patch["pause"] = None
@@ -263,17 +269,15 @@ class Rollout:
 
     def _check_pause(self, what: str) -> None:
         """Raise HopelessError while failover is paused: Patroni would not start again what is stopped."""
-        for patroni in self._reach(self._pods):
-            try:
-                is_paused = bool(patroni.config().get("pause"))
-            except OSError:
-                continue
-            if is_paused:
-                raise HopelessError(
-                    f"failover is paused, and a pod that ends now does not come back to work: {what}\n"
-                    f"kubectl exec {self._name}-0 -c postgres -- pgha resume; then the same with helm again"
-                )
+        try:
+            _, stored = self._stored(self._pods)
+        except OSError:
             return
+        if stored.get("pause"):
+            raise HopelessError(
+                f"failover is paused, and a pod that ends now does not come back to work: {what}\n"
+                f"kubectl exec {self._name}-0 -c postgres -- pgha resume; then the same with helm again"
+            )
 
     def _take(self, step: Step) -> None:
         pod = next(pod for pod in self._pods if pod.name == step.member)

@@ -188,6 +188,23 @@ class Database:
         """Run a shell script in a container."""
         return self.kubectl("exec", pod, "-c", container, "--", "sh", "-c", script)
 
+    def freeze(self, pod: str, words: str, first: str = "") -> None:
+        """Stop the processes of a pod that have the words in their command line, except the first process.
+
+        They stay as they are until the container ends. `first` is a script to run before, in the same shell.
+        """
+        self.inside(
+            pod,
+            f"""{first}
+                for process in /proc/[1-9]*; do
+                    number=${{process#/proc/}}
+                    case "$number $(tr '\\0' ' ' < "$process/cmdline")" in
+                        "1 "*|"$$ "*) ;;
+                        *"{words}"*) kill -STOP "$number" ;;
+                    esac
+                done 2> /dev/null""",
+        )
+
     def secret(self, name: str) -> dict[str, str]:
         """Read a Secret."""
         data = json.loads(self.kubectl("get", "secret", name, "-o", "json"))["data"]

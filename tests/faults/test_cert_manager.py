@@ -17,7 +17,6 @@ from tests.namespaces import write_kubeconfig
 
 PROGRAM = "cert-manager-local"
 ISSUED = ("tls.mode=certManager", "tls.issuerRef.name=ours", "tls.issuerRef.kind=Issuer")
-SHOWN = "openssl s_client -connect localhost:5432 -starttls postgres < /dev/null 2> /dev/null | openssl x509"
 
 
 @pytest.fixture
@@ -107,10 +106,7 @@ def test_cert_manager_issues_and_renews_and_the_application_can_check_it(issuer:
     before, at_first = database.secret("extra-tls")["tls.crt"], database.starts()
     database.apply("upgrade", *ISSUED, "tls.days=30", members=2)
     wait_until("it is renewed", lambda: database.secret("extra-tls")["tls.crt"] != before, 60)
-    wanted = database.secret("extra-tls")["tls.crt"].split("-----END")[0]
-    for pod in database.pods():
-        name = pod["metadata"]["name"]
-        wait_until(f"{name} shows it", lambda name=name: wanted in database.inside(name, SHOWN), 180)
+    wait_shown(database, database.secret("extra-tls")["tls.crt"])
     assert connect(database) == "notejam"
     assert database.starts() == at_first
 

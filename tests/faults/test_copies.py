@@ -8,15 +8,8 @@ from tests.faults.database import Database, wait_until
 from tests.faults.nodes import Nodes
 
 WITH_LOG = ("storage.wal.enabled=true", "storage.wal.size=256Mi")
-# Freezes the copy when it has begun, and has not its last file yet.
-FREEZE = """
-    until [ -e "$PGDATA/PG_VERSION" ] && [ ! -e "$PGDATA/global/pg_control" ]; do :; done
-    for process in /proc/[1-9]*; do
-        case $(tr '\\0' ' ' < "$process/cmdline") in
-            *pg_basebackup\\ *) kill -STOP "${process#/proc/}" ;;
-        esac
-    done 2> /dev/null
-    [ -e "$PGDATA/PG_VERSION" ] && [ ! -e "$PGDATA/global/pg_control" ] && echo frozen"""
+# A copy that has begun, and has not its last file yet.
+HALF = '[ -e "$PGDATA/PG_VERSION" ] && [ ! -e "$PGDATA/global/pg_control" ]'
 
 
 @pytest.fixture
@@ -42,7 +35,8 @@ def test_a_replica_that_is_killed_while_it_is_copied(with_log: Database) -> None
     # Enough to be seen at it.
     with_log.sql("CREATE TABLE much AS SELECT repeat(md5(a::text), 30) FROM generate_series(1, 100000) a")
     with_log.pgha("reinit", "extra-1")
-    assert "frozen" in with_log.inside("extra-1", FREEZE)
+    with_log.freeze("extra-1", "pg_basebackup ", first=f"until {HALF}; do :; done")
+    assert with_log.inside("extra-1", f"{HALF} && echo half").strip() == "half"
     nodes.kill_container("extra-1")
     begun = "anew"
     wait_until(

@@ -45,22 +45,13 @@ def test_the_container_is_killed(database: Database, trial: Trial, nodes: Nodes)
 def stop_patroni(database: Database) -> None:
     """Postgres goes on by itself, and cannot be told to stop: its container must be killed before ttl."""
     primary = database.primary()
-    freeze = """
-        for process in /proc/[1-9]*; do
-            number=${process#/proc/}
-            words=$(tr '\\0' ' ' < "$process/cmdline")
-            case "$number $words" in
-                "1 "*|"$$ "*) ;;
-                *"pgha patroni "*) kill -STOP "$number" ;;
-            esac
-        done"""
 
     def restarts() -> int:
         statuses = database.pod(primary)["status"]["containerStatuses"]
         return sum(item["restartCount"] for item in statuses if item["name"] == "postgres")
 
     before = restarts()
-    database.inside(primary, freeze)
+    database.freeze(primary, "pgha patroni ")
     wait_until("the container is killed", lambda: restarts() > before, 90)
 
 

@@ -10,6 +10,7 @@ from pgha import keeper
 from pgha.desired import Desired, make_desired
 from pgha.reconcile import Reconciler
 from pgha.roles import are_ready
+from pgha.scram import matches
 
 SECRETS = {"app": {"password": "b25l"}, "internal": {"password": "dHdv"}}
 ROLES = [
@@ -33,7 +34,7 @@ def wish(*extensions: str) -> Desired:
 def clean(postgres: Any) -> Iterator[None]:
     yield
     postgres.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
-    for role in ("notejam", "replicator", "reader"):
+    for role in ("notejam_2", "notejam", "replicator", "reader"):
         postgres.execute(f'DROP ROLE IF EXISTS "{role}"')
 
 
@@ -116,6 +117,59 @@ def test_roles_that_could_not_be_made_are_not_told(postgres: Any, monkeypatch: p
     odd = replace(desired.roles[1], member_of=("nobody_knows_this_group",))
     (told,) = play(postgres, monkeypatch, replace(desired, roles=(desired.roles[0], odd)))
     assert (told["version"], told["roles"]) == ("", "")
+
+
+def test_a_password_of_another_rotation_is_for_another_login(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Helm writes the Secret first, and what is declared after it."""
+    database = {"name": "notejam", "owner": "notejam", "user": "notejam"}
+
+    def declare(rotation: int, secrets: dict[str, dict[str, str]]) -> Desired:
+        secret = {"name": "app", "key": "password", "rotation": rotation}
+        login: dict[str, Any] = {"name": ["notejam", "notejam_2"][rotation], "secret": secret}
+        roles = [login, *([{"name": "notejam"}] if rotation else [])]
+        wishes = {"version": f"rotation {rotation}", "roles": roles, "databases": [database]}
+        return make_desired(wishes, repr(wishes), secrets)
+
+    # A Secret from before rotations has no such key.
+    old, new = SECRETS, {"app": {"password": "bmV3", "rotation": "MQ=="}}
+    told = play(postgres, monkeypatch, declare(0, old), declare(0, new), declare(1, new))
+    assert [one["roles"] for one in told] == ["rotation 0", "rotation 0", "rotation 1"]
+    assert "the Secret app, which is for the password of notejam, is of another rotation" in str(told[1])
+    query = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE 'notejam%' ORDER BY 1"
+    with postgres.connect() as connection:
+        found = dict(connection.execute(query).fetchall())
+    assert matches("one", found["notejam"])
+    assert matches("new", found["notejam_2"])
+
+
+def test_a_membership_that_nobody_can_have_holds_up_nothing_else(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = {"name": "reader", "declared": True, "memberOf": ["nobody_knows"], "databases": ["notejam"]}
+    database = {"name": "notejam", "owner": "notejam", "user": "notejam", "extensions": ["pg_trgm"]}
+    wishes = {"version": "new", "roles": [*ROLES, reader], "databases": [database]}
+    (told,) = play(postgres, monkeypatch, make_desired(wishes, "", SECRETS))
+    assert (told["version"], told["roles"]) == ("", "new")
+    said = 'roles: reader cannot be a member of nobody_knows: role "nobody_knows" does not exist'
+    assert told["problems"] == [said]
+    query = "SELECT has_database_privilege('reader', 'notejam', 'CONNECT')"
+    with postgres.connect("notejam") as connection:
+        assert connection.execute(query).fetchone() == (True,)
+        assert connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'").fetchone()
+
+
+def test_who_leads_again_carries_out_again(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one led meanwhile, and may have carried out something else."""
+    leads = iter([True, False, True])
+    looks = keeper.Keeper._is_primary  # noqa: SLF001 - what is not played is as it is
+    monkeypatch.setattr(keeper.Keeper, "_is_primary", lambda self: looks(self) and next(leads))
+    done: list[Desired] = []
+    monkeypatch.setattr(keeper.Keeper, "_carry_out", lambda _, desired: done.append(desired))
+    told = play(postgres, monkeypatch, wish(), wish(), wish())
+    assert len(done) == 2
+    assert [one["version"] for one in told] == ["new", "", "new"]
 
 
 def test_what_makes_a_role_ready(postgres: Any) -> None:

@@ -29,6 +29,8 @@ REFUSED = {
     "primary_conninfo": "Patroni sets it",
     "primary_slot_name": "Patroni sets it",
     "wal_log_hints": "Patroni sets it",
+    "ssl_crl_file": "there is no such file",
+    "ssl_dh_params_file": "there is no such file",
     "password_encryption": "takes scram-sha-256",
     "default_transaction_read_only": "while a volume is nearly full",
 }
@@ -66,6 +68,20 @@ def test_what_others_set_is_refused_with_a_reason(render_error: RenderError, nam
         {"synchronous_commit": "remote_write", "fsync": True, "full_page_writes": "on"},
         {"synchronous_commit": "remote_apply"},
         {"synchronous_commit": True},
+        {"shared_buffers": "1GB", "work_mem": "4.5MB", "wal_buffers": -1, "archive_timeout": "5min"},
+        {
+            "random_page_cost": 1.1,
+            "statement_timeout": "30 s",
+            "lock_timeout": 0,
+            "deadlock_timeout": "1e3ms",
+        },
+        {"log_file_mode": "0640", "log_statement": "DDL", "wal_compression": True, "autovacuum": "off"},
+        {"max_wal_size": 32, "min_wal_size": "0.5GB", "search_path": "a, b", "timezone": "5"},
+        {"superuser_reserved_connections": 90, "reserved_connections": 9},
+        {"ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3"},
+        {"ssl_ciphers": "HIGH:!aNULL", "ssl_ecdh_curve": "secp384r1"},
+        {"ssl_ciphers": "TLS_AES_256_GCM_SHA384:ECDHE-RSA-AES256-GCM-SHA384"},
+        {"zero_damaged_pages": "off", "any.thing": "1Gi"},
     ],
 )
 def test_accepts(render: Render, parameters: Doc) -> None:
@@ -85,10 +101,70 @@ def test_accepts(render: Render, parameters: Doc) -> None:
         ("wal_level", "minimal"),
         ("track_commit_timestamp", "maybe"),
         ("ssl_min_protocol_version", "TLSv1"),
+        ("ssl_max_protocol_version", "TLSv1.1"),
+        ("ssl_ecdh_curve", "X25519"),
     ],
 )
 def test_what_patroni_would_pass_over_is_refused(render_error: RenderError, name: str, value: object) -> None:
     assert f"/postgresql/parameters/{name}" in render_error("postgres-ha", make_values(**{name: value}))
+
+
+SIZE = "or with a unit: B, kB, MB, GB, TB"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("shared_buffers", "1Gi", f'is "1Gi", and takes a number from 16 to 1073741823, in 8kB {SIZE}.'),
+        ("work_mem", "4mb", f'is "4mb", and takes a number from 64 to 2147483647, in kB {SIZE}.'),
+        ("work_mem", "63kB", "a number from 64 to"),
+        ("work_mem", "3TB", "a number from 64 to"),
+        ("max_slot_wal_keep_size", "10Gi", "a number from -1 to 2147483647, in MB or"),
+        ("statement_timeout", "30sec", "in ms or with a unit: us, ms, s, min, h, d."),
+        ("statement_timeout", "1kB", "in ms or with a unit: us"),
+        ("max_parallel_workers", "4MB", "takes a number from 0 to 1024. Set"),
+        ("random_page_cost", "cheap", "takes a number from 0 to"),
+        ("checkpoint_completion_target", 1.5, "takes a number from 0 to 1. Set"),
+        ("geqo_selection_bias", 1, "takes a number from 1.5 to 2. Set"),
+        ("autovacuum", "of", "takes on or off."),
+        ("autovacuum", "", 'is "", and takes on or off.'),
+        ("log_statement", "dll", "takes one of none, ddl, mod, all."),
+        ("log_statement", True, "takes one of none, ddl, mod, all."),
+        ("work_memm", "4MB", "PostgreSQL 17 has no such setting, or none that is set here."),
+        ("restore_command", "false", "PostgreSQL 17 has no such setting, or none that is set here."),
+        ("block_size", 8192, "PostgreSQL 17 has no such setting, or none that is set here."),
+    ],
+)
+def test_what_patroni_cannot_read_is_refused(
+    render_error: RenderError, name: str, value: object, said: str
+) -> None:
+    message = render_error("postgres-ha", make_values(**{name: value}))
+    assert f"postgresql.parameters.{name}: " in message
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"max_wal_size": "31MB"}, "max_wal_size: is 31MB, and must be at least 32MB"),
+        ({"min_wal_size": 16}, "min_wal_size: is 16, and must be at least 32MB"),
+        (
+            {"superuser_reserved_connections": 100},
+            "it is 100, and must be less than postgresql.maxConnections",
+        ),
+        ({"reserved_connections": 97}, "with reserved_connections it is 100, and must be less"),
+        (
+            {"ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.2"},
+            "ssl_max_protocol_version: is TLSv1.2, and ssl_min_protocol_version is TLSv1.3",
+        ),
+        ({"ssl_ciphers": "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"}, "no cipher of TLS 1.2"),
+        ({"ssl_ciphers": "!aNULL"}, "no cipher of TLS 1.2"),
+    ],
+)
+def test_what_a_reload_takes_and_the_next_start_does_not_is_refused(
+    render_error: RenderError, parameters: Doc, said: str
+) -> None:
+    assert said in render_error("postgres-ha", make_values(**parameters))
 
 
 @pytest.mark.parametrize("durability", ["preferred", "required"])
@@ -103,6 +179,9 @@ def test_what_patroni_would_pass_over_is_refused(render_error: RenderError, name
         ("fsync", 0),
         ("full_page_writes", "no"),
         ("full_page_writes", "false"),
+        ("zero_damaged_pages", True),
+        ("ignore_invalid_pages", "on"),
+        ("data_sync_retry", 1),
     ],
 )
 def test_what_durability_promises_is_not_switched_off(

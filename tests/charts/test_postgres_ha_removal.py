@@ -1,5 +1,6 @@
 """The Job of `helm uninstall`: how long it waits for members, and what it says when it fails."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -70,3 +71,25 @@ def test_the_job_lives_longer_than_it_waits(render: Callable[..., list[dict[str,
         if doc["kind"] == "Job" and doc["metadata"]["name"].endswith("-removal")
     ]
     assert job["spec"]["activeDeadlineSeconds"] >= grace + removal.MARGIN + 30
+
+
+def test_a_secret_of_one_s_own_is_left_alone(render: Callable[..., list[dict[str, Any]]]) -> None:
+    """Also one that has the name that the chart would give it."""
+    own = {"app": "demo-app", "internal": "demo-internal", "owner": "demo-owner"}
+    values = {
+        "uninstall": {"removeData": True},
+        "database": {"owner": "head"},
+        "credentials": {key: {"existingSecret": name} for key, name in own.items()},
+        "users": [{"name": "a", "existingSecret": "demo-user-b"}, {"name": "b", "existingSecret": "c"}],
+    }
+    docs = [doc for doc in render("postgres-ha", values) if doc["metadata"]["name"].endswith("-removal")]
+    (role,) = [doc for doc in docs if doc["kind"] == "Role"]
+    (job,) = [doc for doc in docs if doc["kind"] == "Job"]
+    (may,) = [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["secrets"]]
+    env = {item["name"]: item for item in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    paths = json.loads(env["REMOVE"]["value"])
+    assert may == ["demo-ca", "demo-tls"]
+    assert [path for path in paths if path.startswith("/secrets/")] == [
+        "/secrets/demo-ca",
+        "/secrets/demo-tls",
+    ]

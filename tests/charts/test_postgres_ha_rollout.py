@@ -215,6 +215,11 @@ class TestCommands:
         with pytest.raises(cli.CommandError, match="db-0 leads"):
             cli.reinit(Talk(LEADER, REPLICA), argparse.Namespace(member="0"))  # type: ignore[arg-type]
 
+    def test_a_member_without_an_address_is_not_copied_anew(self) -> None:
+        nowhere = {**REPLICA, "host": ""}
+        with pytest.raises(cli.CommandError, match="db-1 has no address: its pod does not run"):
+            cli.reinit(Talk(LEADER, nowhere), argparse.Namespace(member="1"))  # type: ignore[arg-type]
+
     def test_an_unreachable_member_is_an_error_of_one_line(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,33 @@ def test_a_keeper_that_tells_nothing_of_roles_is_taken_at_its_word(start: Start)
     assert not run.keeper_told("roles", "new")
 
 
+def test_a_keeper_that_does_not_run_is_not_waited_for_in_a_pod_of_the_old_kind(
+    start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only a new pod can mend it, and a rollback must get there as well."""
+    run, cluster = start(version="old", roles="old")
+    fails = rollout.Pod("db-0", "1", is_updated=False, is_ready=False, is_ending=False, trouble="it crashes")
+    monkeypatch.setattr(run, "_leader", lambda: fails)
+    assert not run.keeper_told("roles", "new")
+    monkeypatch.setattr(rollout, "PATIENCE", -1.0)
+    assert run.keeper_told("roles", "new")
+    assert "db-0 cannot tell whether roles are there: it crashes" in capsys.readouterr().out
+    assert not run.keeper_told("version", "new")
+    assert cluster.told["roles"] == "old"
+
+
+def test_a_keeper_that_does_not_run_in_a_new_pod_is_hopeless(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = start(version="old", roles="old")
+    fails = rollout.Pod("db-0", "1", is_updated=True, is_ready=False, is_ending=False, trouble="it crashes")
+    monkeypatch.setattr(run, "_leader", lambda: fails)
+    monkeypatch.setattr(run, "_pods", [fails])
+    monkeypatch.setattr(rollout, "PATIENCE", -1.0)
+    with pytest.raises(HopelessError, match=r"db-0 cannot start: it crashes\n.*go back: helm rollback demo"):
+        run.keeper_told("version", "new")
+
+
 def test_an_api_that_is_away_for_a_moment_is_asked_again(start: Start) -> None:
     run, cluster = start(version="new", roles="new")
     cluster.fails = 2
@@ -343,13 +371,17 @@ class TestEnd:
             monkeypatch.setenv(name, "db")
         monkeypatch.setenv("ROLLOUT_SECONDS", "60")
         monkeypatch.setattr(rollout, "WISHES", tmp_path)
+        handlers: dict[int, object] = {}
+        monkeypatch.setattr(rollout.signal, "signal", handlers.__setitem__)
 
         def run(error: Exception) -> tuple[int, str]:
             def fail() -> None:
                 raise error
 
             monkeypatch.setattr(rollout.Api, "in_cluster", fail)
-            return rollout.main(), capsys.readouterr().err
+            code = rollout.main()
+            assert handlers == {signal.SIGTERM: rollout.stop}
+            return code, capsys.readouterr().err
 
         return run
 
@@ -370,6 +402,12 @@ class TestEnd:
         assert found == code
         assert said.startswith(f"error: {error}")
         assert said.count("\n") == 1
+
+    def test_a_job_that_is_deleted_ends_at_once(self) -> None:
+        """Process 1 would not hear of it otherwise, and work on beside the next one."""
+        with pytest.raises(SystemExit) as raised:
+            rollout.stop(signal.SIGTERM, None)
+        assert raised.value.code == rollout.AGAIN
 
     def test_the_job_tries_again_what_may_heal(self, render: Callable[..., list[dict[str, Any]]]) -> None:
         (job,) = [

@@ -1,5 +1,7 @@
 """A rotation goes one step at a time, up or down: two would change the password of a login that is in use."""
 
+import json
+
 import pytest
 
 from tests.charts.looked_up import Cluster, Release
@@ -77,3 +79,34 @@ def test_a_first_install_may_begin_anywhere(release: Release, cluster: Cluster) 
     cluster.secrets = {}
     made = release.secrets("credentials.app.rotation=5", "credentials.internal.rotation=4")
     assert made["demo-app"]["data"]["username"] == "notejam_2"
+
+
+@pytest.mark.parametrize(("wanted", "is_taken"), [(0, True), (1, True), (2, True), (3, False)])
+def test_with_a_secret_of_one_s_own_the_last_revision_tells(
+    release: Release, cluster: Cluster, wanted: int, *, is_taken: bool
+) -> None:
+    cluster.secrets = {}
+    cluster.add("ConfigMap", "demo-desired", data={"desired.json": '{"internalRotation": 1}'})
+    sets = ("credentials.internal.existingSecret=ours", f"credentials.internal.rotation={wanted}")
+    if is_taken:
+        assert release.docs(*sets, is_upgrade=True)
+    else:
+        error = release.error(*sets, is_upgrade=True)
+        assert "credentials.internal.rotation: is 3, and the ConfigMap demo-desired has 1." in error
+
+
+@pytest.mark.parametrize("key", ["app", "internal"])
+def test_the_keeper_is_told_which_rotation_a_password_is_of(release: Release, key: str) -> None:
+    """Of the chart's own Secrets: in another one there is none."""
+    sets = ("credentials.app.rotation=1", "credentials.internal.rotation=1")
+
+    def told(*sets: str) -> dict[str, object]:
+        (found,) = [doc for doc in release.docs(*sets) if doc["metadata"]["name"] == "demo-desired"]
+        roles = json.loads(found["data"]["desired.json"])["roles"]
+        return {role["name"]: role["secret"].get("rotation") for role in roles if "secret" in role}
+
+    logins = {"app": {"notejam_2"}, "internal": {"replicator_2", "rewind_2"}}
+    everybody = {"backup": None} | dict.fromkeys(set[str]().union(*logins.values()), 1)
+    assert told(*sets) == everybody
+    own = told(f"credentials.{key}.existingSecret=ours", "credentials.internal.rotation=1")
+    assert all(own[name] is None for name in own if name.removesuffix("_2") + "_2" in logins[key])

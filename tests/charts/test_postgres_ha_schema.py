@@ -30,7 +30,11 @@ DIGEST = "sha256:" + "a" * 64
         {"databases": [{"name": "reports", "owner": "notejam", "extensions": ["pg_trgm"]}]},
         {"database": {"owner": "notejam_owner"}},
         {"postgresql": {"hba": ["hostssl all reader 10.0.0.0/8 scram-sha-256", "host all all all reject"]}},
-        {"postgresql": {"hba": ["host a,b +staff 10.0.0.0 255.0.0.0 scram-sha-256", "local all all  peer"]}},
+        {
+            "postgresql": {
+                "hba": ["hostssl a,b +staff 10.0.0.0 255.0.0.0 scram-sha-256", "local all all  peer"]
+            }
+        },
         {"postgresql": {"hba": ["host my_replication replication ::1/128 reject"]}},
         {"tls": {"mode": "existingSecret", "existingSecret": "mine"}},
         {"tls": {"mode": "certManager", "issuerRef": {"name": "ca", "kind": "Issuer"}}},
@@ -53,8 +57,15 @@ DIGEST = "sha256:" + "a" * 64
         {"fullnameOverride": "a-9"},
         {"users": [{"name": "_my_reader9"}]},
         {"users": [{"name": "notejam_3"}], "databases": [{"name": "reports", "owner": "notejam_3"}]},
-        {"storage": {"size": "128Mi"}},
-        {"storage": {"size": "1Mi", "wal": {"enabled": True, "size": "128Mi"}}},
+        {"storage": {"size": "512Mi"}},
+        {"storage": {"size": "256Mi", "wal": {"enabled": True, "size": "256Mi"}}},
+        {
+            "resources": {"limits": {"memory": "128Mi"}},
+            "keeper": {"resources": {"limits": {"memory": "48Mi"}}},
+        },
+        {"image": {"repository": "eu-docker.pkg.dev/p-1/team_a/postgres"}},
+        {"image": {"repository": "127.0.0.1:5000/postgres"}},
+        {"databases": [{"name": "b", "owner": "head"}], "database": {"owner": "head"}},
         {"storage": {"wal": {"size": "1Mi"}}},
         {"import": {"host": "old-primary.other", "existingSecret": "old-app", "sslMode": "verify-full"}},
     ],
@@ -93,7 +104,10 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
             {"users": [{"name": "a", "memberOf": ["pg_monitor", "replicator_2"]}]},
             "users[0].memberOf names replicator_2",
         ),
-        ({"databases": [{"name": "b", "owner": "c"}]}, "databases[0].owner is c, which is neither"),
+        (
+            {"databases": [{"name": "b", "owner": "c"}]},
+            "databases[0].owner is c, which is none of database.user, database.owner and users",
+        ),
         ({"databases": [{"name": "notejam", "owner": "notejam"}]}, "databases[0].name is notejam"),
         ({"database": {"owner": "notejam"}}, "database.owner is notejam, which is database.user"),
         ({"database": {"extensions": ["x; DROP"]}}, "/database/extensions/0"),
@@ -169,10 +183,27 @@ def test_accepts(render: Callable[..., list[dict[str, Any]]], values: dict[str, 
         # A name that the chart takes for itself, of a role that may not be there.
         ({"users": [{"name": "notejam_2"}]}, "users[0].name is notejam_2, which is taken"),
         ({"databases": [{"name": "b", "owner": "notejam_2"}]}, "databases[0].owner is notejam_2, which"),
-        ({"storage": {"size": "127Mi"}}, "storage.size: is 127Mi, and the write-ahead log"),
+        ({"storage": {"size": "511Mi"}}, "storage.size: is 511Mi, and must be at least 512Mi, as the write-"),
         (
-            {"storage": {"wal": {"enabled": True, "size": "127Mi"}}},
-            "storage.wal.size: is 127Mi, and the write-ahead log",
+            {"storage": {"size": "255Mi", "wal": {"enabled": True}}},
+            "storage.size: is 255Mi, and must be at least 256Mi: in less",
+        ),
+        (
+            {"storage": {"wal": {"enabled": True, "size": "255Mi"}}},
+            "storage.wal.size: is 255Mi, and must be at least 256Mi",
+        ),
+        ({"resources": {"limits": {"memory": "127Mi"}}}, "resources.limits.memory: is 127Mi, and must be"),
+        (
+            {"keeper": {"resources": {"limits": {"memory": "47Mi"}}}},
+            "keeper.resources.limits.memory: is 47Mi, and must be",
+        ),
+        ({"image": {"repository": "registry.example.com/postgres:17"}}, "/image/repository"),
+        ({"image": {"repository": "Registry Example/pg"}}, "/image/repository"),
+        ({"users": [{"name": "a", "memberOf": ["a"]}]}, "users[0].memberOf names a: nobody is a member of"),
+        ({"users": [{"name": "a", "memberOf": ["public"]}]}, "users[0].memberOf names public"),
+        (
+            {"users": [{"name": "a", "memberOf": ["pg_database_owner"]}]},
+            "users[0].memberOf names pg_database_owner",
         ),
     ],
 )
@@ -209,6 +240,8 @@ def test_a_release_whose_name_no_service_can_have_needs_another(
         ("host all, replication replicator ::1 scram-sha-256", "has a character that"),
         ("host @databases all all scram-sha-256", "has a character that"),
         ('host "replication" all all scram-sha-256', "has a character that"),
+        ("host all all all scram-sha-256", "lets somebody in without TLS, and tls.required is true"),
+        ("hostnossl all all ::1/128 scram-sha-256", "lets somebody in without TLS"),
         ("local all all peer\nhost all all all trust\nlocal all all peer", "has a character that"),
     ],
 )
@@ -216,6 +249,11 @@ def test_refuses_lines_that_let_others_in(render_error: Callable[..., str], line
     message = render_error("postgres-ha", {"postgresql": {"hba": ["local all all peer", line]}})
     assert "postgresql.hba[1]: " in message
     assert said in message
+
+
+def test_lines_without_tls_where_it_is_not_required(render: Callable[..., list[dict[str, Any]]]) -> None:
+    values = {"tls": {"required": False}, "postgresql": {"hba": ["host all all all scram-sha-256"]}}
+    assert render("postgres-ha", values)
 
 
 def walk(

@@ -154,6 +154,27 @@ class TestPreStop:
         assert hand_over(script, 5) == "Successfully switched over"
         assert len(server.bodies("POST /switchover")) == 2
 
+    def test_it_tries_again_where_patroni_takes_up_new_certificates(
+        self, script: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its REST server starts anew then, and what is under way ends."""
+        monkeypatch.setattr(server, "handle_error", lambda *_: None)
+        attempts = iter([ConnectionAbortedError("it starts anew"), (200, "Successfully switched over")])
+
+        def switch() -> tuple[int, str]:
+            answer = next(attempts)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        clusters = iter([[LEADER, member("db-0")]] * 3)
+        server.routes |= {
+            "GET /leader": (200, ""),
+            "GET /cluster": lambda: (200, {"members": next(clusters, SWITCHED)}),
+            "POST /switchover": switch,
+        }
+        assert hand_over(script, 5) == "Successfully switched over"
+
     def test_it_does_not_wait_for_members_that_leave(self, script: ModuleType, server: Server) -> None:
         clusters = iter([[LEADER, member("db-0", state="stopping")]] * 2)
         server.routes |= {

@@ -63,7 +63,7 @@ def play(context: str, image: str, namespace: str, tmp_path: Path) -> Callable[[
         script = script.replace("--namespace notes", f"--namespace {namespace}")
         done = subprocess.run(
             ["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
-            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+            env={**os.environ, "KUBECONFIG": str(kubeconfig), "registry": image.rpartition("/")[0]},
         )  # fmt: skip
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr

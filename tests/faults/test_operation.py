@@ -12,6 +12,7 @@ import pytest
 from tests.faults.certificates import give_certificate
 from tests.faults.database import ROOT, Database, FaultError, wait_until
 from tests.faults.trial import Trial
+from tests.pages import load_maker
 
 ALERTS = ROOT / "charts" / "postgres-ha" / "files" / "alerts.yaml"
 # Of the kubelet, and of kube-state-metrics.
@@ -43,6 +44,17 @@ def test_what_leads_is_not_copied_anew(database: Database, trial: Trial) -> None
         database.pgha("reinit", database.primary())
     with pytest.raises(FaultError, match="there is no member db-9; there are db-0, db-1, db-2"):
         database.pgha("switchover", "db-9")
+
+
+def test_the_chart_knows_every_setting_of_this_server(database: Database) -> None:
+    """By them it refuses values that Patroni, with a line in its log only, would pass over."""
+    maker = load_maker(ROOT / "docs" / "make_parameters.py")
+    told = database.sql(maker.QUERY)
+    assert maker.format_parameters(told) == (ALERTS.parent / "parameters.json").read_text(encoding="utf-8")
+    script = "from patroni.postgresql.validator import recovery_parameters as r; print(*dict(r))"
+    passed_over = database.inside(database.primary(), f"python3 -c '{script}'").split()
+    assert "restore_command" in passed_over
+    assert not set(passed_over) & json.loads(told).keys()
 
 
 def test_pause_and_resume(database: Database) -> None:

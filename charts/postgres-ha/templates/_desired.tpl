@@ -17,14 +17,22 @@
 {{- range $role := list "replicator" "rewind" -}}
 {{- $login := include "postgres-ha.rotated" (list $role $.Values.credentials.internal.rotation) -}}
 {{- $key := ternary "replication-password" "rewind-password" (eq $role "replicator") -}}
-{{- $item := dict "name" $login "replication" (eq $role "replicator") "secret" (dict "name" $internal "key" $key) -}}
+{{- $secret := dict "name" $internal "key" $key -}}
+{{- if not $.Values.credentials.internal.existingSecret -}}
+{{- $_ := set $secret "rotation" (int $.Values.credentials.internal.rotation) -}}
+{{- end -}}
+{{- $item := dict "name" $login "replication" (eq $role "replicator") "secret" $secret -}}
 {{- if $odd -}}
 {{- $_ := set $item "memberOf" (list $role) -}}
 {{- end -}}
 {{- $roles = append $roles $item -}}
 {{- end -}}
 {{- $login := include "postgres-ha.rotated" (list $db.user .Values.credentials.app.rotation) -}}
-{{- $item := dict "name" $login "secret" (dict "name" $app "key" "password") -}}
+{{- $secret := dict "name" $app "key" "password" -}}
+{{- if not .Values.credentials.app.existingSecret -}}
+{{- $_ := set $secret "rotation" (int .Values.credentials.app.rotation) -}}
+{{- end -}}
+{{- $item := dict "name" $login "secret" $secret -}}
 {{- if ne $login $db.user -}}
 {{- $_ := set $item "actsAs" $db.user -}}
 {{- end -}}
@@ -45,7 +53,7 @@
     "pg_catalog.pg_backup_start(text, boolean)" "pg_catalog.pg_backup_stop(boolean)" "pg_catalog.pg_switch_wal()"
     "pg_catalog.pg_create_restore_point(text)")
 -}}
-{{- $wishes := dict "roles" $roles "databases" $databases "functions" $functions "hba" .Values.postgresql.hba -}}
+{{- $wishes := dict "roles" $roles "databases" $databases "functions" $functions "hba" .Values.postgresql.hba "internalRotation" (int .Values.credentials.internal.rotation) -}}
 {{- if not .Values.credentials.app.existingSecret -}}
 {{- $_ := set $wishes "trust" $app -}}
 {{- end -}}

@@ -32,6 +32,9 @@
 {{- fail (printf "users[%d].name is %s, which is taken: by an earlier user, by database.user or database.owner, or by the chart" $number .name) -}}
 {{- end -}}
 {{- range .memberOf -}}
+{{- if has . (list $user.name "public" "none" "pg_database_owner") -}}
+{{- fail (printf "users[%d].memberOf names %s: nobody is a member of itself, and Postgres gives no membership in public, none and pg_database_owner. Leave it out." $number .) -}}
+{{- end -}}
 {{- if has . $reserved -}}
 {{- fail (printf "users[%d].memberOf names %s: the superuser stays local, and the logins of replication, backups and metrics belong to the chart. Leave it out; roles of Postgres's own, such as pg_monitor or pg_read_all_data, give rights to read." $number .) -}}
 {{- end -}}
@@ -49,7 +52,7 @@
 {{- $databases = append $databases .name -}}
 {{- /* The second login is there after an odd rotation only, and owns nothing. */ -}}
 {{- if not (has .owner (without $names $second)) -}}
-{{- fail (printf "databases[%d].owner is %s, which is neither database.user nor one of users" $number .owner) -}}
+{{- fail (printf "databases[%d].owner is %s, which is none of database.user, database.owner and users" $number .owner) -}}
 {{- end -}}
 {{- end -}}
 {{- range $number, $user := .Values.users -}}
@@ -69,12 +72,29 @@
 {{- end -}}
 {{- end -}}
 
-{{/* max_wal_size is a quarter of the room for the log, and must hold two of its files, of 16MB each. */}}
+{{/*
+Writes are refused below 64Mi of free space. Empty databases take about 30, and the log up to a quarter of its room, a part
+that it keeps and a file ahead. What is installed may be smaller, and its class may not let it grow.
+*/}}
 {{- define "postgres-ha.roomRule" -}}
-{{- if lt (include "postgres-ha.walMebibytes" . | int) 128 -}}
+{{- if .Release.IsInstall -}}
 {{- with .Values.storage -}}
-{{- fail (printf "storage.%s: is %s, and the write-ahead log, which is there, needs 128Mi: with less, its max_wal_size is under 32MB, and Postgres does not start. Set it to 128Mi or more." (ternary "wal.size" "size" .wal.enabled) (ternary .wal.size .size .wal.enabled)) -}}
+{{- $least := ternary 256 512 .wal.enabled -}}
+{{- if lt (include "postgres-ha.mebibytes" .size | int) $least -}}
+{{- fail (printf "storage.size: is %s, and must be at least %dMi%s: in less there is no room to work, since writes are refused when 64Mi are left. Set it to %dMi or more." .size $least (ternary "" ", as the write-ahead log is there, too" .wal.enabled) $least) -}}
 {{- end -}}
+{{- if and .wal.enabled (lt (include "postgres-ha.mebibytes" .wal.size | int) 256) -}}
+{{- fail (printf "storage.wal.size: is %s, and must be at least 256Mi: in less there is no room to work, since writes are refused when 64Mi are left. Set it to 256Mi or more." .wal.size) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $memory := .Values.resources.limits.memory -}}
+{{- if lt (include "postgres-ha.mebibytes" $memory | int) 128 -}}
+{{- fail (printf "resources.limits.memory: is %s, and must be at least 128Mi: an idle member takes 80, and one that takes more than the limit is killed, again and again. Set it to 128Mi or more." $memory) -}}
+{{- end -}}
+{{- $memory = .Values.keeper.resources.limits.memory -}}
+{{- if lt (include "postgres-ha.mebibytes" $memory | int) 48 -}}
+{{- fail (printf "keeper.resources.limits.memory: is %s, and must be at least 48Mi: it takes 25 when idle, and without it no failover reaches the Services. Set it to 48Mi or more." $memory) -}}
 {{- end -}}
 {{- end -}}
 
@@ -127,16 +147,16 @@
 
 {{/*
 Each rotation goes to the other of two logins. Two at once come back to the one in use, and give it another password; so
-do values from before them. One step down stays possible, for the way back. Arguments: app or internal, the Secret, what
-is in it, the rotation.
+do values from before them. One step down stays possible, for the way back. Arguments: app or internal, what knows
+the rotation of before, what is in it, the rotation.
 */}}
 {{- define "postgres-ha.rotationRule" -}}
 {{- $there := get (index . 2) "rotation" | b64dec | default "0" | int -}}
 {{- if and (index . 2) (gt (index . 3) (add1 $there | int)) -}}
-{{- fail (printf "credentials.%s.rotation: is %d, and the Secret %s has %d. Raised by more than one, it changes the password of the login that is in use, and whoever uses it is refused. Set it to %d, restart who uses it, and then raise it again." (index . 0) (index . 3) (index . 1) $there (add1 $there)) -}}
+{{- fail (printf "credentials.%s.rotation: is %d, and the %s has %d. Raised by more than one, it changes the password of the login that is in use, and whoever uses it is refused. Set it to %d, restart who uses it, and then raise it again." (index . 0) (index . 3) (index . 1) $there (add1 $there)) -}}
 {{- end -}}
 {{- if and (index . 2) (lt (add1 (index . 3) | int) $there) -}}
-{{- fail (printf "credentials.%s.rotation: is %d, and the Secret %s has %d. Lowered by more than one, it changes the password of a login that is in use, and whoever uses it is refused. Set it to %d, as it is there, or to %d to go one step back." (index . 0) (index . 3) (index . 1) $there $there (sub $there 1)) -}}
+{{- fail (printf "credentials.%s.rotation: is %d, and the %s has %d. Lowered by more than one, it changes the password of a login that is in use, and whoever uses it is refused. Set it to %d, as it is there, or to %d to go one step back." (index . 0) (index . 3) (index . 1) $there $there (sub $there 1)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -151,6 +171,9 @@ is in it, the rotation.
 {{- end -}}
 {{- if not (regexMatch "^(local( +[^ ]+){2} +(scram-sha-256|peer|reject)|host(ssl|nossl)?( +[^ ]+){3}( +[0-9a-fA-F.:]+)? +(scram-sha-256|reject))$" .) -}}
 {{- fail (printf "postgresql.hba[%d]: %q: the method must be scram-sha-256 or reject, or peer in a line that begins with local, and the last word. Others let people in without a password, and cert needs an authority for clients, which cannot be set. A line is: local DATABASE USER METHOD, or host, hostssl or hostnossl DATABASE USER ADDRESS METHOD." $number .) -}}
+{{- end -}}
+{{- if and $.Values.tls.required (regexMatch "^host(nossl)? .*scram-sha-256$" .) -}}
+{{- fail (printf "postgresql.hba[%d]: %q lets somebody in without TLS, and tls.required is true. Begin the line with hostssl, or set tls.required to false." $number .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

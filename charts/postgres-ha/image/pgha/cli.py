@@ -91,6 +91,10 @@ def reinit(patroni: Patroni, arguments: argparse.Namespace) -> None:
         raise CommandError(
             f"{member.name} leads; it is replicas that are copied anew. First: pgha switchover"
         )
+    if not member.host:
+        raise CommandError(
+            f"{member.name} has no address: its pod does not run. Look: kubectl describe pod {member.name}"
+        )
     sys.stdout.write(Patroni.at(member.host).reinitialize() + "\n")
     sys.stdout.write("It is a replica again when `pgha list` shows it as streaming.\n")
 

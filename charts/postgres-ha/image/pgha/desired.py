@@ -77,6 +77,10 @@ def read_password(role: dict[str, Any], secrets: dict[str, dict[str, str]]) -> s
         raise ValueError(f"there is no Secret {name}, {what}")
     if key not in secrets[name]:
         raise ValueError(f"the Secret {name} has no key {key}, {what}")
+    # Helm writes Secrets first: of another rotation, the password is for the other login, not for this.
+    wanted, found = role["secret"].get("rotation"), secrets[name].get("rotation", "MA==")
+    if wanted is not None and base64.b64decode(found) != str(wanted).encode():
+        raise ValueError(f"the Secret {name}, {what}, is of another rotation than {wanted}")
     try:
         return base64.b64decode(secrets[name][key]).decode().rstrip("\n")
     except ValueError:

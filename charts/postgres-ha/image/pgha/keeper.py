@@ -114,7 +114,10 @@ class Keeper:
         self._is_leading = bool(self._attempt("postgres", self._is_primary))
         self._attempt("label", self._look_at_label)
         self._attempt("disk", self._look_at_disk)
-        if self._is_leading:
+        if not self._is_leading:
+            # What it carried out may be undone by the next one before it leads again.
+            self._applied, self._version, self._roles = "", "", ""
+        else:
             self._attempt("slots", self._look_at_slots)
             desired = self._attempt("declared", lambda: fetch_desired(self._api, self._scope))
             if isinstance(desired, Desired):

@@ -65,7 +65,7 @@ def wait_for_rejoin(me: str, patroni: Patroni, deadline: Deadline) -> bool:
         try:
             if any(member.name == me and member.is_streaming for member in patroni.members()):
                 return True
-        except TimeoutError:
+        except OSError:
             pass
         time.sleep(PAUSE)
     return False
@@ -80,25 +80,27 @@ def hand_over(env: Mapping[str, str], patroni: Patroni, deadline: Deadline) -> s
     if are_alone(me, patroni.members()):
         return alone
     checkpoint(deadline)
-    last = "no member streams"
+    last, has_tried = "no member streams", False
     while deadline.left > 0:
         try:
+            # A failed attempt may still have moved the lock.
+            if has_tried and not patroni.is_leader():
+                return "the lock is with another member"
             members = patroni.members()
             # When the whole cluster is taken down, the others leave while we wait for them.
             if are_alone(me, members):
                 return alone
             candidate = best_replica(members, {me})
             if candidate:
+                has_tried = True
                 last = patroni.switchover(me, candidate, min(SWITCHOVER_TIMEOUT, deadline.left))
                 rejoined = wait_for_rejoin(me, patroni, Deadline(min(REJOIN_TIMEOUT, deadline.left)))
                 return last + ("" if rejoined else ", not a replica yet")
-        except TimeoutError:
-            last = "Patroni does not answer in time"
         except PatroniError as error:
             last = str(error)
-            # A failed attempt may still have moved the lock.
-            if not patroni.is_leader():
-                return "the lock is with another member"
+        except OSError as error:
+            # As while it takes up new certificates.
+            last = f"Patroni does not answer: {error}"
         time.sleep(PAUSE)
     return f"gave up: {last}"
 

@@ -51,6 +51,8 @@ class Reconciler:
     def __init__(self, connect: Connect = connect_locally) -> None:
         self._connect = connect
         self._changes: list[str] = []
+        # Memberships that Postgres refuses to users. All else is done first.
+        self._refused: list[str] = []
 
     def check(self, desired: Desired) -> None:
         """Raise HbaError where pg_hba.conf is wrong: no member may be restarted with it."""
@@ -83,6 +85,8 @@ class Reconciler:
         # Last: if Postgres refuses it, all else is done.
         with self._cursor("postgres") as cursor:
             self._revoke(cursor, desired)
+        if self._refused:
+            raise psycopg.ProgrammingError("; ".join(self._refused))
         return self._changes
 
     @contextmanager
@@ -144,7 +148,13 @@ class Reconciler:
             )
             if known is None:
                 what = f"{role.name} is a member of {group}"
-                self._do(cursor, what, "GRANT {group} TO {role}", group=group, role=role.name)
+                try:
+                    self._do(cursor, what, "GRANT {group} TO {role}", group=group, role=role.name)
+                except psycopg.ProgrammingError as error:
+                    if not role.is_declared:
+                        raise
+                    said = str(error).splitlines()[0]
+                    self._refused.append(f"{role.name} cannot be a member of {group}: {said}")
         if role.acts_as:
             self._do(cursor, "", "ALTER ROLE {role} SET role = {other}", role=role.name, other=role.acts_as)
 

@@ -15,11 +15,16 @@ _ROLES = """
 
 
 def are_ready(connection: Any, roles: Sequence[Role]) -> bool:
-    """Whether each may log in with its password, and has its rights to replicate and its memberships."""
+    """Whether each of the chart's own may log in with its password, and replicate, and has its memberships.
+
+    Members log in with none of the declared ones.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ROLES)
         found = {name: rest for name, *rest in cursor.fetchall()}
-    return all(role.name in found and _is_ready(role, *found[role.name]) for role in roles)
+    return all(
+        role.name in found and _is_ready(role, *found[role.name]) for role in roles if not role.is_declared
+    )
 
 
 def _is_ready(role: Role, may_replicate: bool, verifier: str | None, groups: list[str]) -> bool:

@@ -10,6 +10,7 @@ touched yet still runs as before. 3: not done in time. After 2 and 3 the Job doe
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -226,6 +227,11 @@ class Rollout:
         pod = self._leader()
         if not pod.has_keeper:
             return True
+        self._check_trouble()
+        if key == "roles" and not pod.is_updated and self._has_long_trouble(pod):
+            # It tells nothing any more, and only a pod of the new kind can mend that.
+            self.say(f"{pod.name} cannot tell whether roles are there: {pod.trouble}")
+            return True
         found = self._api.call("GET", f"/pods/{pod.name}")["metadata"].get("annotations", {})
         told = json.loads(found.get(ANNOTATION, "{}"))
         # A keeper from before this key tells only when it has done everything.
@@ -235,12 +241,16 @@ class Rollout:
         self.say(f"waiting for {'roles' if key == 'roles' else 'roles and databases'}: {problems}")
         return False
 
-    def _check_trouble(self) -> None:
+    def _has_long_trouble(self, pod: Pod) -> bool:
+        if not pod.trouble:
+            self._trouble_since.pop(pod.uid, None)
+            return False
         now = time.monotonic()
+        return now - self._trouble_since.setdefault(pod.uid, now) > PATIENCE
+
+    def _check_trouble(self) -> None:
         for pod in self._pods:
-            if not pod.trouble or not pod.is_updated:
-                self._trouble_since.pop(pod.uid, None)
-            elif now - self._trouble_since.setdefault(pod.uid, now) > PATIENCE:
+            if pod.is_updated and self._has_long_trouble(pod):
                 raise HopelessError(
                     f"{pod.name} cannot start: {pod.trouble}\n"
                     f"look: {LOOK.get(pod.trouble, 'kubectl describe pod')} {pod.name}; "
@@ -304,8 +314,14 @@ class Rollout:
                 self.switchovers += 1
 
 
+def stop(_: int, __: object) -> None:
+    """End at once: a Job that is deleted must not work on beside the next one."""
+    sys.exit(AGAIN)
+
+
 def main() -> int:
     """Run for Helm."""
+    signal.signal(signal.SIGTERM, stop)
     deadline = time.monotonic() + float(os.environ["ROLLOUT_SECONDS"])
     credentials = f"{os.environ['PATRONI_RESTAPI_USERNAME']}:{os.environ['PATRONI_RESTAPI_PASSWORD']}"
     name, release = os.environ["STATEFULSET"], os.environ["RELEASE"]

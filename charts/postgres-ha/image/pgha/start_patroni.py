@@ -24,6 +24,7 @@ A Patroni in which these places have moved makes `check` fail, which the image's
 """
 
 import inspect
+import os
 import sys
 import threading
 import time
@@ -193,6 +194,10 @@ def main(arguments: list[str]) -> int:
     import patroni.ha
     import patroni.request
 
+    for name in ("PATRONI_REPLICATION_PASSWORD", "PATRONI_REWIND_PASSWORD"):
+        # The roles get the passwords so: a file that became a Secret often ends with a line feed.
+        if name in os.environ:
+            os.environ[name] = os.environ[name].rstrip("\n")
     clock = Clock()
     # Before Patroni reads them: what changes meanwhile is read twice rather than never.
     known = fingerprint(TLS)

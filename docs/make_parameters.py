@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 
-# Settings of a recovery, and those that the server itself fixes, are not read from `postgresql.parameters`.
+# The target of a recovery and whom a replica follows are Patroni's to say; others are fixed in the server.
 QUERY = r"""
 SELECT json_object_agg(lower(name), json_strip_nulls(json_build_object(
     'type', vartype,
@@ -20,8 +20,8 @@ SELECT json_object_agg(lower(name), json_strip_nulls(json_build_object(
 FROM pg_settings
 WHERE context <> 'internal'
     AND name !~ '\.'
-    AND name NOT IN ('recovery_min_apply_delay', 'primary_conninfo', 'primary_slot_name')
-    AND category NOT IN ('Write-Ahead Log / Recovery Target', 'Write-Ahead Log / Archive Recovery');
+    AND name NOT IN ('primary_conninfo', 'primary_slot_name')
+    AND category <> 'Write-Ahead Log / Recovery Target';
 """
 
 

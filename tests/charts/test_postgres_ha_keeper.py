@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,11 @@ from pgha.desired import Desired, make_desired
 from pgha.reconcile import Reconciler
 from pgha.roles import are_ready
 from pgha.scram import matches
+from pgha.settings import SettingsError, check_settings
 
+from tests.faults.database import wait_until
+
+DATABASE = {"name": "notejam", "owner": "notejam", "user": "notejam"}
 SECRETS = {"app": {"password": "b25l"}, "internal": {"password": "dHdv"}}
 ROLES = [
     {"name": "notejam", "secret": {"name": "app", "key": "password"}},
@@ -34,7 +39,7 @@ def wish(*extensions: str) -> Desired:
 def clean(postgres: Any) -> Iterator[None]:
     yield
     postgres.execute('DROP DATABASE IF EXISTS "notejam" WITH (FORCE)')
-    for role in ("notejam_2", "notejam", "replicator", "reader"):
+    for role in ("notejam_2", "notejam", "replicator", "reader", "writer"):
         postgres.execute(f'DROP ROLE IF EXISTS "{role}"')
 
 
@@ -150,14 +155,92 @@ def test_a_membership_that_nobody_can_have_holds_up_nothing_else(
     reader = {"name": "reader", "declared": True, "memberOf": ["nobody_knows"], "databases": ["notejam"]}
     database = {"name": "notejam", "owner": "notejam", "user": "notejam", "extensions": ["pg_trgm"]}
     wishes = {"version": "new", "roles": [*ROLES, reader], "databases": [database]}
-    (told,) = play(postgres, monkeypatch, make_desired(wishes, "", SECRETS))
+    desired = make_desired(wishes, "", SECRETS)
+    passes: list[Desired] = []
+    run = Reconciler.run
+    monkeypatch.setattr(Reconciler, "run", lambda self, one: (passes.append(one), run(self, one))[1])
+    told, again = play(postgres, monkeypatch, desired, desired)
     assert (told["version"], told["roles"]) == ("", "new")
     said = 'roles: reader cannot be a member of nobody_knows: role "nobody_knows" does not exist'
     assert told["problems"] == [said]
+    # Not in every round: it writes.
+    assert again == told
+    assert len(passes) == 1
     query = "SELECT has_database_privilege('reader', 'notejam', 'CONNECT')"
     with postgres.connect("notejam") as connection:
         assert connection.execute(query).fetchone() == (True,)
         assert connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'").fetchone()
+
+
+@pytest.mark.parametrize("others", [["reader"], []])
+def test_memberships_turned_round_at_once(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch, others: list[str]
+) -> None:
+    """The one that is taken away is in the way of the other; a ring stays refused."""
+    monkeypatch.setattr(keeper, "REFUSED_PERIOD", 0.0)
+
+    def declare(*members: list[str]) -> Desired:
+        names = zip(("reader", "writer"), members, strict=True)
+        users = [{"name": name, "declared": True, "memberOf": groups} for name, groups in names]
+        wishes = {"version": "new", "roles": [*ROLES, *users], "databases": [DATABASE]}
+        return make_desired(wishes, repr(wishes), SECRETS)
+
+    turned = declare(["writer"], others)
+    before, first, second = play(postgres, monkeypatch, declare([], ["reader"]), turned, turned)
+    assert (before["version"], first["version"]) == ("new", "")
+    assert "reader cannot be a member of writer: " in str(first["problems"])
+    assert (second["version"] == "new") is not others
+
+
+def is_pending(postgres: Any) -> bool:
+    query = "SELECT pending_restart FROM pg_settings WHERE name = 'max_connections'"
+    with postgres.connect() as connection:
+        return bool(connection.execute(query).fetchone()[0])
+
+
+def test_settings_that_postgres_could_not_start_with_are_told(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.execute("ALTER SYSTEM SET application_name = 'a'")
+    (well,) = play(postgres, monkeypatch, wish())
+    assert (well["version"], well["problems"]) == ("new", [])
+    with postgres.connect() as connection:
+        (folder,) = connection.execute("SHOW data_directory").fetchone()
+    path = Path(folder, "postgresql.auto.conf")
+    whole = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(whole + "timezone = 'Europe/Berln'\n", encoding="utf-8")
+        (told,) = play(postgres, monkeypatch, wish())
+        assert told["version"] == ""
+        assert "settings: postgresql.parameters.timezone: " in told["problems"][0]
+        assert "Postgres cannot start again until it is mended" in told["problems"][0]
+        # It waits for a restart, and is right.
+        path.write_text(whole + "max_connections = 77\n", encoding="utf-8")
+        postgres.execute("SELECT pg_reload_conf()")
+        wait_until("it waits for a restart", lambda: is_pending(postgres), 30)
+        (told,) = play(postgres, monkeypatch, wish())
+        assert (told["version"], told["problems"]) == ("new", [])
+    finally:
+        path.write_text(whole, encoding="utf-8")
+        postgres.execute("ALTER SYSTEM RESET application_name")
+        postgres.execute("SELECT pg_reload_conf()")
+
+
+def test_ciphers_that_nobody_knows_are_told(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cursor:
+        def __init__(self, ciphers: str) -> None:
+            self.answers = iter([None, (ciphers,)])
+
+        def execute(self, _: str) -> None:
+            pass
+
+        def fetchone(self) -> tuple[str] | None:
+            return next(self.answers)
+
+    del postgres, monkeypatch
+    check_settings(Cursor("HIGH:MEDIUM:+3DES:!aNULL"))
+    with pytest.raises(SettingsError, match="ssl_ciphers: 'HIHG' has no cipher that is known here"):
+        check_settings(Cursor("HIHG"))
 
 
 def test_who_leads_again_carries_out_again(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:

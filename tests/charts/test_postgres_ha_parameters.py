@@ -81,7 +81,10 @@ def test_what_others_set_is_refused_with_a_reason(render_error: RenderError, nam
         {"ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3"},
         {"ssl_ciphers": "HIGH:!aNULL", "ssl_ecdh_curve": "secp384r1"},
         {"ssl_ciphers": "TLS_AES_256_GCM_SHA384:ECDHE-RSA-AES256-GCM-SHA384"},
-        {"zero_damaged_pages": "off", "any.thing": "1Gi"},
+        {"zero_damaged_pages": "off", "any.thing": "1Gi", "an.y_thing.else2": 1},
+        {"restore_command": "fetch %f %p", "recovery_min_apply_delay": "1h"},
+        {"ssl_ciphers": "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"},
+        {"superuser_reserved_connections": 0, "reserved_connections": 99},
     ],
 )
 def test_accepts(render: Render, parameters: Doc) -> None:
@@ -130,9 +133,17 @@ SIZE = "or with a unit: B, kB, MB, GB, TB"
         ("autovacuum", "", 'is "", and takes on or off.'),
         ("log_statement", "dll", "takes one of none, ddl, mod, all."),
         ("log_statement", True, "takes one of none, ddl, mod, all."),
-        ("work_memm", "4MB", "PostgreSQL 17 has no such setting, or none that is set here."),
-        ("restore_command", "false", "PostgreSQL 17 has no such setting, or none that is set here."),
-        ("block_size", 8192, "PostgreSQL 17 has no such setting, or none that is set here."),
+        ("work_memm", "4MB", "PostgreSQL 17 has no such setting, or it is the server's own to set."),
+        ("work_mem", "08MB", "a number from 64 to"),
+        ("work_mem", "0x100", "a number from 64 to"),
+        ("work_mem", "8.MB", "a number from 64 to"),
+        ("work_mem", 3097152000.0, 'is "3097152000", and takes a number from 64 to'),
+        ("autovacuum", "off ", "takes on or off."),
+        ("recovery_target", "immediate", "or it is the server's own to set."),
+        ("block_size", 8192, "PostgreSQL 17 has no such setting, or it is the server's own to set."),
+        ("a..b", "x", "is no name of a setting"),
+        ("a.1b", "x", "is no name of a setting"),
+        ("Work_mem", "4MB", "is no name of a setting"),
     ],
 )
 def test_what_patroni_cannot_read_is_refused(
@@ -159,6 +170,9 @@ def test_what_patroni_cannot_read_is_refused(
         ),
         ({"ssl_ciphers": "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"}, "no cipher of TLS 1.2"),
         ({"ssl_ciphers": "!aNULL"}, "no cipher of TLS 1.2"),
+        ({"ssl_ciphers": "@SECLEVEL=2:+HIGH"}, "no cipher of TLS 1.2"),
+        # It would be a line of its own in the file, which Postgres cannot read.
+        ({"search_path": "a\nb"}, "/postgresql/parameters/search_path"),
     ],
 )
 def test_what_a_reload_takes_and_the_next_start_does_not_is_refused(

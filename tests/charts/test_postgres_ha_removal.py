@@ -93,3 +93,22 @@ def test_a_secret_of_one_s_own_is_left_alone(render: Callable[..., list[dict[str
         "/secrets/demo-ca",
         "/secrets/demo-tls",
     ]
+
+
+def test_where_every_secret_is_somebody_s_own_none_may_be_deleted(
+    render: Callable[..., list[dict[str, Any]]],
+) -> None:
+    """A rule without names would be one for all Secrets of the namespace."""
+    own = {"app": "demo-app", "internal": "demo-internal", "owner": "demo-owner"}
+    values = {
+        "uninstall": {"removeData": True},
+        "database": {"owner": "head"},
+        "tls": {"mode": "existingSecret", "existingSecret": "mine"},
+        "credentials": {key: {"existingSecret": name} for key, name in own.items()},
+    }
+    (role,) = [
+        doc
+        for doc in render("postgres-ha", values)
+        if doc["kind"] == "Role" and doc["metadata"]["name"].endswith("-removal")
+    ]
+    assert not [rule for rule in role["rules"] if rule["resources"] == ["secrets"]]

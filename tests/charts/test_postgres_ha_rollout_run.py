@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +117,28 @@ class Cluster:
 
     def __init__(self, **told: Any) -> None:
         self.told, self.fails = told, 0
+        self.config = "db-patroni-1"
         self.claims = Claims(data_db_0=("1Gi", "Bound"))
 
     def find(self, path: str, *_: str) -> dict[str, Any] | None:
         self.fails -= 1
         if self.fails >= 0:
             raise ApiError(503, "GET: 503 the API is away")
+        if path == "/statefulsets/db":
+            return {"spec": {"template": {"spec": self.make_spec(self.config)}}}
         return self.claims.find(path)
 
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         if method == "PATCH":
             self.claims.call(method, path, body)
             return {}
-        return {"metadata": {"annotations": {ANNOTATION: json.dumps(self.told)}}}
+        told = {"annotations": {ANNOTATION: json.dumps(self.told)}}
+        return {"metadata": told, "spec": self.make_spec("db-patroni-1")}
+
+    @staticmethod
+    def make_spec(config: str) -> dict[str, Any]:
+        files = [{"configMap": {"name": config}}, {"secret": {"name": "db-tls"}}]
+        return {"volumes": [{"name": "config", "projected": {"sources": files}}, {"emptyDir": {}}]}
 
 
 @pytest.fixture
@@ -190,6 +200,15 @@ def test_a_keeper_that_does_not_run_is_not_waited_for_in_a_pod_of_the_old_kind(
     run, cluster = start(version="old", roles="old")
     fails = rollout.Pod("db-0", "1", is_updated=False, is_ready=False, is_ending=False, trouble="it crashes")
     monkeypatch.setattr(run, "_leader", lambda: fails)
+    monkeypatch.setattr(rollout, "PATIENCE", -1.0)
+    # It is another container: the keeper tells.
+    assert not run.keeper_told("roles", "new")
+    fails = replace(fails, has_keeper_trouble=True)
+    # With another file come other logins, and members that cannot log in.
+    cluster.config = "db-patroni-2"
+    assert not run.keeper_told("roles", "new")
+    cluster.config = "db-patroni-1"
+    monkeypatch.setattr(rollout, "PATIENCE", 60.0)
     assert not run.keeper_told("roles", "new")
     monkeypatch.setattr(rollout, "PATIENCE", -1.0)
     assert run.keeper_told("roles", "new")

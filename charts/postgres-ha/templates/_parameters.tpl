@@ -57,20 +57,27 @@ files/parameters.json is what Postgres itself says of its settings. Those of ext
 {{- define "postgres-ha.knownParameters" -}}
 {{- $known := .Files.Get "files/parameters.json" | fromJson -}}
 {{- range $name, $value := .Values.postgresql.parameters -}}
+{{- if not (regexMatch "^[a-z][a-z0-9_]*([.][a-z_][a-z0-9_]*)*$" $name) -}}
+{{- fail (printf "postgresql.parameters.%s: is no name of a setting: small letters, digits and _, with a letter first; one of an extension has a dot between two such words. Correct it." $name) -}}
+{{- end -}}
 {{- if not (contains "." $name) -}}
 {{- $kind := get $known $name -}}
 {{- if not $kind -}}
-{{- fail (printf "postgresql.parameters.%s: PostgreSQL %s has no such setting, or none that is set here. Look: SELECT name FROM pg_settings." $name $.Chart.AppVersion) -}}
+{{- fail (printf "postgresql.parameters.%s: PostgreSQL %s has no such setting, or it is the server's own to set. Look: SELECT name, context FROM pg_settings." $name $.Chart.AppVersion) -}}
 {{- end -}}
-{{- $takes := include "postgres-ha.parameterTakes" (list $kind ($value | toString | trim)) -}}
+{{- $text := $value | toString -}}
+{{- if kindIs "float64" $value -}}
+{{- $text = include "postgres-ha.plainNumber" $value -}}
+{{- end -}}
+{{- $takes := include "postgres-ha.parameterTakes" (list $kind $text (regexMatch "_(mode|permissions)$" $name)) -}}
 {{- if $takes -}}
-{{- fail (printf "postgresql.parameters.%s: is %s, and takes %s. Set it so, or leave it out." $name ($value | toString | quote) $takes) -}}
+{{- fail (printf "postgresql.parameters.%s: is %q, and takes %s. Set it so, or leave it out." $name $text $takes) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What a setting takes, empty if the value is such. Arguments: what is known of it, the value. */}}
+{{/* What a setting takes, empty if the value is such. Arguments: what is known of it, the value, whether it may be octal. */}}
 {{- define "postgres-ha.parameterTakes" -}}
 {{- $kind := index . 0 -}}
 {{- $value := index . 1 -}}
@@ -99,7 +106,7 @@ one of {{ join ", " $kind.words }}
 {"": 1, "B": 1, "kB": 1024, "8kB": 8192, "MB": 1048576, "GB": 1073741824, "TB": 1099511627776, "us": 1, "ms": 1000, "s": 1000000, "min": 60000000, "h": 3600000000, "d": 86400000000}
 {{- end -}}
 
-{{/* The same for numbers, with the unit of the setting, and within its bounds. Octal ones are taken as they are. */}}
+{{/* The same for numbers, with the unit of the setting, and within its bounds. Octal ones have none. */}}
 {{- define "postgres-ha.numberTakes" -}}
 {{- $kind := index . 0 -}}
 {{- $value := index . 1 -}}
@@ -111,8 +118,9 @@ one of {{ join ", " $kind.words }}
 {{- else if $base -}}
 {{- $units = list "us" "ms" "s" "min" "h" "d" -}}
 {{- end -}}
-{{- $isFit := regexMatch (printf "^([+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|0[xX][0-9a-fA-F]+) *(%s)$" (join "|" (prepend $units ""))) $value -}}
-{{- if and $isFit (not (regexMatch "^[+-]?0[0-9xX]" $value)) -}}
+{{- $isOctal := and (index . 2) (regexMatch "^0[0-7]{3}$" $value) -}}
+{{- $isFit := or $isOctal (regexMatch (printf "^[+-]?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)? *(%s)$" (join "|" (prepend $units ""))) $value) -}}
+{{- if and $isFit (not $isOctal) -}}
 {{- $unit := regexFind "[A-Za-z]*$" $value -}}
 {{- $is := mulf (regexReplaceAll " *[A-Za-z]*$" $value "" | float64) (get $factors ($unit | default $base)) -}}
 {{- $isFit = not (or (lt $is (mulf $kind.min (get $factors $base))) (gt $is (mulf $kind.max (get $factors $base)))) -}}
@@ -135,7 +143,7 @@ a number from {{ include "postgres-ha.plainNumber" $kind.min }} to {{ include "p
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $reserved := add (get $parameters "superuser_reserved_connections" | default 3 | int) (get $parameters "reserved_connections" | default 0 | int) -}}
+{{- $reserved := add (ternary (get $parameters "superuser_reserved_connections") 3 (hasKey $parameters "superuser_reserved_connections") | int) (get $parameters "reserved_connections" | int) -}}
 {{- if ge (int $reserved) (int .Values.postgresql.maxConnections) -}}
 {{- fail (printf "postgresql.parameters.superuser_reserved_connections: with reserved_connections it is %d, and must be less than postgresql.maxConnections, which is %d: else Postgres does not start. Lower it." $reserved (int .Values.postgresql.maxConnections)) -}}
 {{- end -}}
@@ -143,7 +151,7 @@ a number from {{ include "postgres-ha.plainNumber" $kind.min }} to {{ include "p
 {{- fail "postgresql.parameters.ssl_max_protocol_version: is TLSv1.2, and ssl_min_protocol_version is TLSv1.3: Postgres does not start with nothing in between. Raise the one, or lower the other." -}}
 {{- end -}}
 {{- if hasKey $parameters "ssl_ciphers" -}}
-{{- if not (regexFind "(^|[:, ])[^:, !-]" (regexReplaceAll "(^|[:, ])TLS_[A-Z0-9_]+" (get $parameters "ssl_ciphers" | toString) "")) -}}
+{{- if not (regexFind "(^|[:, ])[^:, !@+-]" (regexReplaceAll "(^|[:, ])TLS_(AES|CHACHA20)_[A-Z0-9_]+" (get $parameters "ssl_ciphers" | toString) "")) -}}
 {{- fail (printf "postgresql.parameters.ssl_ciphers: %q has no cipher of TLS 1.2, and Postgres does not start without one. Those of TLS 1.3, whose names begin with TLS_, are always on. Add one such as HIGH, or leave it out." (get $parameters "ssl_ciphers")) -}}
 {{- end -}}
 {{- end -}}

@@ -172,7 +172,7 @@ the rotation of before, what is in it, the rotation.
 {{- if not (regexMatch "^(local( +[^ ]+){2} +(scram-sha-256|peer|reject)|host(ssl|nossl)?( +[^ ]+){3}( +[0-9a-fA-F.:]+)? +(scram-sha-256|reject))$" .) -}}
 {{- fail (printf "postgresql.hba[%d]: %q: the method must be scram-sha-256 or reject, or peer in a line that begins with local, and the last word. Others let people in without a password, and cert needs an authority for clients, which cannot be set. A line is: local DATABASE USER METHOD, or host, hostssl or hostnossl DATABASE USER ADDRESS METHOD." $number .) -}}
 {{- end -}}
-{{- if and $.Values.tls.required (regexMatch "^host(nossl)? .*scram-sha-256$" .) -}}
+{{- if and $.Values.tls.required (regexMatch "^host(nossl)? .*scram-sha-256$" .) (not (regexMatch " (127[.]0[.]0[.]1/32|::1/128|samehost) +scram-sha-256$" .)) -}}
 {{- fail (printf "postgresql.hba[%d]: %q lets somebody in without TLS, and tls.required is true. Begin the line with hostssl, or set tls.required to false." $number .) -}}
 {{- end -}}
 {{- end -}}

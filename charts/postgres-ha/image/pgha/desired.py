@@ -80,7 +80,10 @@ def read_password(role: dict[str, Any], secrets: dict[str, dict[str, str]]) -> s
     # Helm writes Secrets first: of another rotation, the password is for the other login, not for this.
     wanted, found = role["secret"].get("rotation"), secrets[name].get("rotation", "MA==")
     if wanted is not None and base64.b64decode(found) != str(wanted).encode():
-        raise ValueError(f"the Secret {name}, {what}, is of another rotation than {wanted}")
+        raise ValueError(
+            f"the Secret {name}, {what}, is of another rotation than {wanted}: an upgrade "
+            "is on its way, or broke off and must be run again"
+        )
     try:
         return base64.b64decode(secrets[name][key]).decode().rstrip("\n")
     except ValueError:

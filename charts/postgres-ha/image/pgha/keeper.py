@@ -12,6 +12,7 @@ What it did, and what is wrong, is in the annotation postgres-ha/keeper of the p
 """
 
 import json
+import math
 import os
 import select
 import signal
@@ -30,6 +31,7 @@ from pgha.lock import LockWatch
 from pgha.patroni import TLS, Patroni, fingerprint, tls_context
 from pgha.reconcile import Reconciler, connect_locally
 from pgha.roles import are_ready
+from pgha.settings import check_settings
 from pgha.slots import renew_lost_slots
 from pgha.trust import give_authority
 
@@ -42,6 +44,8 @@ READS = "postgres-ha/reads"
 # How often the labels of a replica are set that should be there already; a primary looks in each round.
 LABEL_PERIOD = 30.0
 RECONNECT = 0.5
+# How often what Postgres refuses is tried again.
+REFUSED_PERIOD = 60.0
 
 
 def log(text: str) -> None:
@@ -62,6 +66,10 @@ class Keeper:
         self._told = ""
         # Of the declarations that are carried out; roles are before the rest.
         self._version, self._roles = "", ""
+        # What Postgres refused of them, and when to try again.
+        self._refused: tuple[str, ...] = ()
+        self._again_at = math.inf
+        self._is_startable = False
         self._guard = Guard(patroni, log)
         self._lock = LockWatch(api, pod, scope, log)
         self._certificates = ""
@@ -119,6 +127,7 @@ class Keeper:
             self._applied, self._version, self._roles = "", "", ""
         else:
             self._attempt("slots", self._look_at_slots)
+            self._is_startable = bool(self._attempt("settings", self._look_at_settings))
             desired = self._attempt("declared", lambda: fetch_desired(self._api, self._scope))
             if isinstance(desired, Desired):
                 self._attempt("roles", lambda: self._reconcile(desired))
@@ -192,17 +201,24 @@ class Keeper:
         for name in renew_lost_slots(self._connection, self._scope):
             log(f"slot {name} made anew: it had lost its log, and its member may need `pgha reinit`")
 
+    def _look_at_settings(self) -> bool:
+        with self._connection.cursor() as cursor:
+            check_settings(cursor)
+        return True
+
     def _look_at_disk(self) -> None:
         self._low = self._guard.look(self._connection, primary=self._is_leading)
 
     def _reconcile(self, desired: Desired) -> None:
-        if desired.digest != self._applied:
+        if desired.digest != self._applied or time.monotonic() >= self._again_at:
             self._carry_out(desired)
         if not desired.is_short:
             self._roles = desired.version
-        if desired.problems:
-            raise OSError("; ".join(desired.problems))
-        self._version = desired.version
+        self._version = ""
+        if desired.problems or self._refused:
+            raise OSError("; ".join((*desired.problems, *self._refused)))
+        if self._is_startable:
+            self._version = desired.version
 
     def _carry_out(self, desired: Desired) -> None:
         reconciler = Reconciler()
@@ -217,7 +233,8 @@ class Keeper:
                 self._roles = desired.version
             raise
         reconciler.check(desired)
-        self._applied = desired.digest
+        self._applied, self._refused = desired.digest, reconciler.refused
+        self._again_at = time.monotonic() + REFUSED_PERIOD if self._refused else math.inf
 
     def _give_authority(self, desired: Desired) -> None:
         secret = desired.trust

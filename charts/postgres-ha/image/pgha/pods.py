@@ -21,10 +21,15 @@ def read_pod(pod: dict[str, Any], revision: str) -> Pod:
     """Take from a pod what the steps need."""
     metadata, status = pod["metadata"], pod.get("status", {})
     conditions = {item["type"]: item["status"] for item in status.get("conditions", [])}
-    waiting = [item.get("state", {}).get("waiting", {}) for item in status.get("containerStatuses", [])]
-    trouble = [
-        f"{item['reason']}: {item.get('message', '')}" for item in waiting if item.get("reason") in HOPELESS
-    ]
+    waiting = {
+        item.get("name"): item.get("state", {}).get("waiting", {})
+        for item in status.get("containerStatuses", [])
+    }
+    trouble = {
+        name: f"{item['reason']}: {item.get('message', '')}"
+        for name, item in waiting.items()
+        if item.get("reason") in HOPELESS
+    }
     told = json.loads(metadata.get("annotations", {}).get("status", "{}"))
     return Pod(
         name=metadata["name"],
@@ -35,5 +40,6 @@ def read_pod(pod: dict[str, Any], revision: str) -> Pod:
         host=status.get("podIP", ""),
         is_tls=not str(told.get("api_url", "https:")).startswith("http:"),
         has_keeper=any(item["name"] == "keeper" for item in pod["spec"]["containers"]),
-        trouble=trouble[0] if trouble else "",
+        has_keeper_trouble="keeper" in trouble,
+        trouble=next(iter(trouble.values()), ""),
     )

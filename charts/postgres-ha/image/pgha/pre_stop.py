@@ -22,6 +22,8 @@ from pgha.steps import best_replica
 # How long the former leader may take to come back as a replica; it does in a few seconds, or not at all.
 REJOIN_TIMEOUT = 20.0
 PAUSE = 0.5
+# How long a Patroni may be silent before anything was done; one that hangs has the pod's grace for itself.
+PATIENCE = 3.0
 
 
 class Deadline:
@@ -72,24 +74,29 @@ def wait_for_rejoin(me: str, patroni: Patroni, deadline: Deadline) -> bool:
 
 
 def hand_over(env: Mapping[str, str], patroni: Patroni, deadline: Deadline) -> str:
-    """Switch over if this member leads; return what was done, for the log."""
+    """Switch over if this member leads; return what was done, for the log.
+
+    Raises OSError where Patroni is silent from the beginning.
+    """
     me = env["POD_NAME"]
-    if not patroni.is_leader():
-        return "not the leader, nothing to hand over"
-    alone = "no other member, nobody to hand over to"
-    if are_alone(me, patroni.members()):
-        return alone
-    checkpoint(deadline)
-    last, has_tried = "no member streams", False
+    last, has_tried, is_prepared = "no member streams", False, False
+    patience = Deadline(min(PATIENCE, deadline.left))
     while deadline.left > 0:
         try:
-            # A failed attempt may still have moved the lock.
-            if has_tried and not patroni.is_leader():
+            if not patroni.is_leader():
+                if not has_tried:
+                    return "not the leader, nothing to hand over"
+                # A failed attempt may still have moved the lock.
+                wait_for_rejoin(me, patroni, Deadline(min(REJOIN_TIMEOUT, deadline.left)))
                 return "the lock is with another member"
             members = patroni.members()
             # When the whole cluster is taken down, the others leave while we wait for them.
             if are_alone(me, members):
-                return alone
+                return "no other member, nobody to hand over to"
+            if not is_prepared:
+                checkpoint(deadline)
+                is_prepared = True
+                members = patroni.members()
             candidate = best_replica(members, {me})
             if candidate:
                 has_tried = True
@@ -99,8 +106,11 @@ def hand_over(env: Mapping[str, str], patroni: Patroni, deadline: Deadline) -> s
         except PatroniError as error:
             last = str(error)
         except OSError as error:
-            # As while it takes up new certificates.
+            if not is_prepared and patience.left == 0:
+                raise
+            # As while it takes up new certificates, perhaps of another authority.
             last = f"Patroni does not answer: {error}"
+            patroni = Patroni.at(env=env)
         time.sleep(PAUSE)
     return f"gave up: {last}"
 

@@ -51,8 +51,8 @@ class Reconciler:
     def __init__(self, connect: Connect = connect_locally) -> None:
         self._connect = connect
         self._changes: list[str] = []
-        # Memberships that Postgres refuses to users. All else is done first.
-        self._refused: list[str] = []
+        # Memberships that Postgres refuses to users; all else is done. What is revoked may be in the way.
+        self.refused: tuple[str, ...] = ()
 
     def check(self, desired: Desired) -> None:
         """Raise HbaError where pg_hba.conf is wrong: no member may be restarted with it."""
@@ -85,8 +85,6 @@ class Reconciler:
         # Last: if Postgres refuses it, all else is done.
         with self._cursor("postgres") as cursor:
             self._revoke(cursor, desired)
-        if self._refused:
-            raise psycopg.ProgrammingError("; ".join(self._refused))
         return self._changes
 
     @contextmanager
@@ -150,11 +148,11 @@ class Reconciler:
                 what = f"{role.name} is a member of {group}"
                 try:
                     self._do(cursor, what, "GRANT {group} TO {role}", group=group, role=role.name)
-                except psycopg.ProgrammingError as error:
-                    if not role.is_declared:
+                except psycopg.DatabaseError as error:
+                    if not role.is_declared or isinstance(error, psycopg.OperationalError):
                         raise
                     said = str(error).splitlines()[0]
-                    self._refused.append(f"{role.name} cannot be a member of {group}: {said}")
+                    self.refused += (f"{role.name} cannot be a member of {group}: {said}",)
         if role.acts_as:
             self._do(cursor, "", "ALTER ROLE {role} SET role = {other}", role=role.name, other=role.acts_as)
 

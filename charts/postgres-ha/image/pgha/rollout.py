@@ -62,6 +62,12 @@ def make_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
     return patch
 
 
+def configs(spec: Mapping[str, Any]) -> set[str]:
+    """Name the ConfigMaps that a pod is to read; that of Patroni has its content in the name."""
+    sources = [one for volume in spec["volumes"] for one in volume.get("projected", {}).get("sources", [])]
+    return {one["configMap"]["name"] for one in sources if "configMap" in one}
+
+
 class Rollout:
     """One run."""
 
@@ -228,18 +234,27 @@ class Rollout:
         if not pod.has_keeper:
             return True
         self._check_trouble()
-        if key == "roles" and not pod.is_updated and self._has_long_trouble(pod):
-            # It tells nothing any more, and only a pod of the new kind can mend that.
-            self.say(f"{pod.name} cannot tell whether roles are there: {pod.trouble}")
-            return True
-        found = self._api.call("GET", f"/pods/{pod.name}")["metadata"].get("annotations", {})
-        told = json.loads(found.get(ANNOTATION, "{}"))
+        found = self._api.call("GET", f"/pods/{pod.name}")
+        told = json.loads(found["metadata"].get("annotations", {}).get(ANNOTATION, "{}"))
         # A keeper from before this key tells only when it has done everything.
         if told.get(key, told.get("version")) == version:
+            return True
+        if key == "roles" and self._is_of_no_use(pod, found):
+            self.say(f"{pod.name} cannot tell whether roles are there: {pod.trouble}")
             return True
         problems = "; ".join(told.get("problems", [])) or "no answer yet"
         self.say(f"waiting for {'roles' if key == 'roles' else 'roles and databases'}: {problems}")
         return False
+
+    def _is_of_no_use(self, pod: Pod, found: Mapping[str, Any]) -> bool:
+        """Whether the keeper of this pod ends at every start, and only a pod of the new kind can mend that.
+
+        Not where Patroni's settings change as well: with them may come logins that nobody has made.
+        """
+        if pod.is_updated or not pod.has_keeper_trouble or not self._has_long_trouble(pod):
+            return False
+        wanted = self._api.find(f"/statefulsets/{self._name}", "apps/v1") or {}
+        return bool(wanted) and configs(found["spec"]) == configs(wanted["spec"]["template"]["spec"])
 
     def _has_long_trouble(self, pod: Pod) -> bool:
         if not pod.trouble:

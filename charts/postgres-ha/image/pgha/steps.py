@@ -51,6 +51,7 @@ class Pod:
     host: str = ""
     is_tls: bool = True
     has_keeper: bool = True
+    has_keeper_trouble: bool = False
     trouble: str = ""
 
     @property

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.database import Database, FaultError, wait_until
+from tests.faults.database import ROOT, Database, FaultError, wait_until
 from tests.faults.images import push_upon
 
 READER = ("users[0].name=reader", "users[0].existingSecret=mine", "users[0].memberOf={pg_read_all_data}")
 OWNER = "database.owner=boss"
 MOST = 9
 SERVER = "/usr/lib/postgresql/17/bin/postgres"
+STARTER = "/usr/local/bin/pgha"
 
 
 @dataclass(frozen=True)
@@ -142,3 +143,23 @@ def test_what_does_not_start_stops_at_the_first_member_and_a_rollback_mends_it(
     # Here it may move: Postgres goes on asking for a restart after the setting was taken away again.
     upgrade(image, "postgresql.parameters.shared_preload_libraries=nowhere")
     assert other.sql("SELECT count(*) FROM kept") == str(2 * members)
+
+
+def test_a_keeper_that_ends_at_every_start_is_mended_by_a_rollback(other: Database, tmp_path: Path) -> None:
+    """It tells nothing of roles then, and the Job must not wait for that in the pod that it is to replace."""
+    other.apply("install", members=1)
+    other.wait_well()
+    other.sql("CREATE TABLE kept (a int)")
+    (tmp_path / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\nCOPY --chmod=755 start.py {STARTER}\n")
+    source = (ROOT / "charts" / "postgres-ha" / "image" / "start.py").read_text(encoding="utf-8")
+    wrong = "import sys\n\nif sys.argv[1:] == ['keeper']:\n    sys.exit('broken on purpose')\n"
+    assert source.count("import sys\n") == 1
+    (tmp_path / "start.py").write_text(source.replace("import sys\n", wrong), encoding="utf-8")
+    broken = push_upon(other.image, tmp_path, f"{other.image.partition('@')[0]}-broken:test")
+    with pytest.raises(FaultError, match="post-upgrade"):
+        Database(other.context, other.namespace, broken, other.release).apply("upgrade", members=1)
+    assert "extra-0 cannot start: CrashLoopBackOff" in other.kubectl("logs", "job/extra-rollout")
+    other.helm("rollback", other.release, "1", "--timeout", "10m")
+    assert "extra-0 cannot tell whether roles are there" in other.kubectl("logs", "job/extra-rollout")
+    other.wait_well()
+    assert other.sql("SELECT count(*) FROM kept") == "0"

@@ -160,6 +160,20 @@ def scrape(database: Database, pod: str) -> str:
     return database.kubectl("exec", pod, "-c", "postgres", "--", "python3", "-c", fetch)
 
 
+def test_a_setting_that_the_next_start_would_refuse_is_told(other: Database) -> None:
+    """A reload passes over it, and everything else of the file with it."""
+    other.apply("install", members=1)
+    other.wait_well()
+    wrong = ("postgresql.parameters.timezone=Europe/Berln", "rollout.timeoutSeconds=60")
+    with pytest.raises(FaultError, match="post-upgrade"):
+        other.apply("upgrade", *wrong, members=1)
+    said = other.kubectl("logs", "job/extra-rollout")
+    assert "settings: postgresql.parameters.timezone: " in said
+    assert "Postgres cannot start again until it is mended" in said
+    other.apply("upgrade", "postgresql.parameters.timezone=Europe/Berlin", members=1)
+    wait_until("it is in force", lambda: other.sql("SHOW timezone") == "Europe/Berlin", 30)
+
+
 def test_a_class_that_cannot_grow_volumes_is_told_and_nothing_else_changes(other: Database) -> None:
     other.apply("install", members=1)
     other.wait_well()

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from pgha.reconcile import Reconciler
 from pgha.roles import are_ready
 from pgha.scram import matches
 from pgha.settings import SettingsError, check_settings
+from psycopg import sql
 
 from tests.faults.database import wait_until
 
@@ -192,6 +192,15 @@ def test_memberships_turned_round_at_once(
     assert (second["version"] == "new") is not others
 
 
+def give_settings(postgres: Any, line: str) -> None:
+    """Write postgresql.auto.conf, as nothing but an editor could, and have it read."""
+    with postgres.connect() as connection:
+        (folder,) = connection.execute("SHOW data_directory").fetchone()
+        path = sql.Literal(f"{folder}/postgresql.auto.conf")
+        connection.execute(sql.SQL("COPY (SELECT {}) TO {}").format(sql.Literal(line), path))
+        connection.execute("SELECT pg_reload_conf()")
+
+
 def is_pending(postgres: Any) -> bool:
     query = "SELECT pending_restart FROM pg_settings WHERE name = 'max_connections'"
     with postgres.connect() as connection:
@@ -201,29 +210,21 @@ def is_pending(postgres: Any) -> bool:
 def test_settings_that_postgres_could_not_start_with_are_told(
     postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres.execute("ALTER SYSTEM SET application_name = 'a'")
     (well,) = play(postgres, monkeypatch, wish())
     assert (well["version"], well["problems"]) == ("new", [])
-    with postgres.connect() as connection:
-        (folder,) = connection.execute("SHOW data_directory").fetchone()
-    path = Path(folder, "postgresql.auto.conf")
-    whole = path.read_text(encoding="utf-8")
     try:
-        path.write_text(whole + "timezone = 'Europe/Berln'\n", encoding="utf-8")
+        give_settings(postgres, "timezone = 'Europe/Berln'")
         (told,) = play(postgres, monkeypatch, wish())
         assert told["version"] == ""
         assert "settings: postgresql.parameters.timezone: " in told["problems"][0]
         assert "Postgres cannot start again until it is mended" in told["problems"][0]
         # It waits for a restart, and is right.
-        path.write_text(whole + "max_connections = 77\n", encoding="utf-8")
-        postgres.execute("SELECT pg_reload_conf()")
+        give_settings(postgres, "max_connections = 77")
         wait_until("it waits for a restart", lambda: is_pending(postgres), 30)
         (told,) = play(postgres, monkeypatch, wish())
         assert (told["version"], told["problems"]) == ("new", [])
     finally:
-        path.write_text(whole, encoding="utf-8")
-        postgres.execute("ALTER SYSTEM RESET application_name")
-        postgres.execute("SELECT pg_reload_conf()")
+        give_settings(postgres, "")
 
 
 def test_ciphers_that_nobody_knows_are_told(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,13 +40,13 @@ def test_a_second_cluster_has_ports_of_its_own() -> None:
 def test_patches_are_for_those_who_need_them() -> None:
     built = json.loads(kind_config(settings(), built=True, cgroup_v1=False))
     published = json.loads(kind_config(settings(), built=False, cgroup_v1=True))
-    assert "kubeadmConfigPatches" not in built
+    assert len(built["kubeadmConfigPatches"]) == 1
     assert "containerdConfigPatches" not in published
     patch = tomllib.loads(built["containerdConfigPatches"][0])
     assert (
         patch["plugins"]["io.containerd.grpc.v1.cri"]["registry"]["config_path"] == "/etc/containerd/certs.d"
     )
-    assert "failCgroupV1: false" in published["kubeadmConfigPatches"][0]
+    assert "failCgroupV1: false" in published["kubeadmConfigPatches"][1]
 
 
 def test_nodes_learn_where_the_registry_is() -> None:

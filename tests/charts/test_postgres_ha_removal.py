@@ -73,42 +73,33 @@ def test_the_job_lives_longer_than_it_waits(render: Callable[..., list[dict[str,
     assert job["spec"]["activeDeadlineSeconds"] >= grace + removal.MARGIN + 30
 
 
-def test_a_secret_of_one_s_own_is_left_alone(render: Callable[..., list[dict[str, Any]]]) -> None:
-    """Also one that has the name that the chart would give it."""
-    own = {"app": "demo-app", "internal": "demo-internal", "owner": "demo-owner"}
-    values = {
-        "uninstall": {"removeData": True},
-        "database": {"owner": "head"},
-        "credentials": {key: {"existingSecret": name} for key, name in own.items()},
-        "users": [{"name": "a", "existingSecret": "demo-user-b"}, {"name": "b", "existingSecret": "c"}],
-    }
-    docs = [doc for doc in render("postgres-ha", values) if doc["metadata"]["name"].endswith("-removal")]
-    (role,) = [doc for doc in docs if doc["kind"] == "Role"]
-    (job,) = [doc for doc in docs if doc["kind"] == "Job"]
-    (may,) = [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["secrets"]]
-    env = {item["name"]: item for item in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+# Secrets of one's own with the names that the chart would give them.
+OWN = {
+    "uninstall": {"removeData": True},
+    "database": {"owner": "head"},
+    "credentials": {key: {"existingSecret": f"demo-{key}"} for key in ("app", "internal", "owner")},
+}
+
+
+def removable(docs: list[dict[str, Any]]) -> tuple[list[list[str]], list[str]]:
+    """The names of each rule about Secrets, and the Secrets that the Job removes."""
+    found = {doc["kind"]: doc for doc in docs if doc["metadata"]["name"].endswith("-removal")}
+    may = [rule["resourceNames"] for rule in found["Role"]["rules"] if rule["resources"] == ["secrets"]]
+    env = {item["name"]: item for item in found["Job"]["spec"]["template"]["spec"]["containers"][0]["env"]}
     paths = json.loads(env["REMOVE"]["value"])
-    assert may == ["demo-ca", "demo-tls"]
-    assert [path for path in paths if path.startswith("/secrets/")] == [
-        "/secrets/demo-ca",
-        "/secrets/demo-tls",
-    ]
+    return may, [path for path in paths if path.startswith("/secrets/")]
+
+
+def test_a_secret_of_one_s_own_is_left_alone(render: Callable[..., list[dict[str, Any]]]) -> None:
+    users = [{"name": "a", "existingSecret": "demo-user-b"}, {"name": "b", "existingSecret": "c"}]
+    may, removed = removable(render("postgres-ha", {**OWN, "users": users}))
+    assert may == [["demo-ca", "demo-tls"]]
+    assert removed == ["/secrets/demo-ca", "/secrets/demo-tls"]
 
 
 def test_where_every_secret_is_somebody_s_own_none_may_be_deleted(
     render: Callable[..., list[dict[str, Any]]],
 ) -> None:
     """A rule without names would be one for all Secrets of the namespace."""
-    own = {"app": "demo-app", "internal": "demo-internal", "owner": "demo-owner"}
-    values = {
-        "uninstall": {"removeData": True},
-        "database": {"owner": "head"},
-        "tls": {"mode": "existingSecret", "existingSecret": "mine"},
-        "credentials": {key: {"existingSecret": name} for key, name in own.items()},
-    }
-    (role,) = [
-        doc
-        for doc in render("postgres-ha", values)
-        if doc["kind"] == "Role" and doc["metadata"]["name"].endswith("-removal")
-    ]
-    assert not [rule for rule in role["rules"] if rule["resources"] == ["secrets"]]
+    tls = {"mode": "existingSecret", "existingSecret": "mine"}
+    assert removable(render("postgres-ha", {**OWN, "tls": tls})) == ([], [])

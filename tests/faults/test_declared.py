@@ -108,6 +108,13 @@ def test_the_most_members_and_a_password_of_ones_own(other: Database) -> None:
     assert other.secret("mine") == {"password": "of-their-own-2"}
 
 
+def push_broken(image: str, folder: Path, program: str, text: str) -> str:
+    """Push an image in which a program is another one; return its name."""
+    (folder / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\nCOPY --chmod=755 program {program}\n")
+    (folder / "program").write_text(text, encoding="utf-8")
+    return push_upon(image, folder, f"{image.partition('@')[0]}-broken:test")
+
+
 @pytest.mark.parametrize("members", [1, 2])
 def test_what_does_not_start_stops_at_the_first_member_and_a_rollback_mends_it(
     other: Database, tmp_path: Path, members: int
@@ -119,9 +126,7 @@ def test_what_does_not_start_stops_at_the_first_member_and_a_rollback_mends_it(
     hopeless = f"{first} cannot start: its Postgres ends at every start"
     other.lead("extra-0")
     other.sql("CREATE TABLE kept (a int)")
-    (tmp_path / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\nCOPY --chmod=755 broken {SERVER}\n")
-    (tmp_path / "broken").write_text("#!/bin/sh\necho broken on purpose >&2\nexit 1\n")
-    broken = push_upon(image, tmp_path, f"{image.partition('@')[0]}-broken:test")
+    broken = push_broken(image, tmp_path, SERVER, "#!/bin/sh\necho broken on purpose >&2\nexit 1\n")
 
     def upgrade(image: str, *settings: str) -> None:
         revision = json.loads(other.helm("history", other.release, "--output", "json"))[-1]["revision"]
@@ -150,12 +155,10 @@ def test_a_keeper_that_ends_at_every_start_is_mended_by_a_rollback(other: Databa
     other.apply("install", members=1)
     other.wait_well()
     other.sql("CREATE TABLE kept (a int)")
-    (tmp_path / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\nCOPY --chmod=755 start.py {STARTER}\n")
     source = (ROOT / "charts" / "postgres-ha" / "image" / "start.py").read_text(encoding="utf-8")
     wrong = "import sys\n\nif sys.argv[1:] == ['keeper']:\n    sys.exit('broken on purpose')\n"
     assert source.count("import sys\n") == 1
-    (tmp_path / "start.py").write_text(source.replace("import sys\n", wrong), encoding="utf-8")
-    broken = push_upon(other.image, tmp_path, f"{other.image.partition('@')[0]}-broken:test")
+    broken = push_broken(other.image, tmp_path, STARTER, source.replace("import sys\n", wrong))
     with pytest.raises(FaultError, match="post-upgrade"):
         Database(other.context, other.namespace, broken, other.release).apply("upgrade", members=1)
     assert "extra-0 cannot start: CrashLoopBackOff" in other.kubectl("logs", "job/extra-rollout")

@@ -106,6 +106,13 @@ one of {{ join ", " $kind.words }}
 {"": 1, "B": 1, "kB": 1024, "8kB": 8192, "MB": 1048576, "GB": 1073741824, "TB": 1099511627776, "us": 1, "ms": 1000, "s": 1000000, "min": 60000000, "h": 3600000000, "d": 86400000000}
 {{- end -}}
 
+{{/* A number with a unit in bytes or microseconds. Arguments: the value, the unit where it has none. */}}
+{{- define "postgres-ha.quantity" -}}
+{{- $value := index . 0 -}}
+{{- $unit := regexFind "[A-Za-z]*$" $value | default (index . 1) -}}
+{{- mulf (regexReplaceAll " *[A-Za-z]*$" $value "" | float64) (get (include "postgres-ha.unitFactors" . | fromJson) $unit) -}}
+{{- end -}}
+
 {{/* The same for numbers, with the unit of the setting, and within its bounds. Octal ones have none. */}}
 {{- define "postgres-ha.numberTakes" -}}
 {{- $kind := index . 0 -}}
@@ -121,8 +128,7 @@ one of {{ join ", " $kind.words }}
 {{- $isOctal := and (index . 2) (regexMatch "^0[0-7]{3}$" $value) -}}
 {{- $isFit := or $isOctal (regexMatch (printf "^[+-]?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)? *(%s)$" (join "|" (prepend $units ""))) $value) -}}
 {{- if and $isFit (not $isOctal) -}}
-{{- $unit := regexFind "[A-Za-z]*$" $value -}}
-{{- $is := mulf (regexReplaceAll " *[A-Za-z]*$" $value "" | float64) (get $factors ($unit | default $base)) -}}
+{{- $is := include "postgres-ha.quantity" (list $value $base) | float64 -}}
 {{- $isFit = not (or (lt $is (mulf $kind.min (get $factors $base))) (gt $is (mulf $kind.max (get $factors $base)))) -}}
 {{- end -}}
 {{- if not $isFit -}}
@@ -133,12 +139,10 @@ a number from {{ include "postgres-ha.plainNumber" $kind.min }} to {{ include "p
 {{/* What a reload takes, and the next start of Postgres does not: it would be noticed when a member is lost. */}}
 {{- define "postgres-ha.startParameters" -}}
 {{- $parameters := .Values.postgresql.parameters -}}
-{{- $factors := include "postgres-ha.unitFactors" . | fromJson -}}
 {{- range $name := list "max_wal_size" "min_wal_size" -}}
 {{- if hasKey $parameters $name -}}
-{{- $value := get $parameters $name | toString | trim -}}
-{{- $size := mulf (regexReplaceAll " *[A-Za-z]*$" $value "" | float64) (get $factors (regexFind "[A-Za-z]*$" $value | default "MB")) -}}
-{{- if lt $size (mulf 32 1048576) -}}
+{{- $value := get $parameters $name | toString -}}
+{{- if lt (include "postgres-ha.quantity" (list $value "MB") | float64) (include "postgres-ha.quantity" (list "32MB" "") | float64) -}}
 {{- fail (printf "postgresql.parameters.%s: is %s, and must be at least 32MB, two files of the log: with less, Postgres does not start again. Raise it, or leave it out." $name $value) -}}
 {{- end -}}
 {{- end -}}

@@ -78,8 +78,9 @@ def read_password(role: dict[str, Any], secrets: dict[str, dict[str, str]]) -> s
     if key not in secrets[name]:
         raise ValueError(f"the Secret {name} has no key {key}, {what}")
     # Helm writes Secrets first: of another rotation, the password is for the other login, not for this.
-    wanted, found = role["secret"].get("rotation"), secrets[name].get("rotation", "MA==")
-    if wanted is not None and base64.b64decode(found) != str(wanted).encode():
+    wanted = role["secret"].get("rotation")
+    found = base64.b64decode(secrets[name].get("rotation", "")) or b"0"
+    if wanted is not None and found != str(wanted).encode():
         raise ValueError(
             f"the Secret {name}, {what}, is of another rotation than {wanted}: an upgrade "
             "is on its way, or broke off and must be run again"

@@ -69,7 +69,6 @@ class Keeper:
         # What Postgres refused of them, and when to try again.
         self._refused: tuple[str, ...] = ()
         self._again_at = math.inf
-        self._is_startable = False
         self._guard = Guard(patroni, log)
         self._lock = LockWatch(api, pod, scope, log)
         self._certificates = ""
@@ -127,7 +126,7 @@ class Keeper:
             self._applied, self._version, self._roles = "", "", ""
         else:
             self._attempt("slots", self._look_at_slots)
-            self._is_startable = bool(self._attempt("settings", self._look_at_settings))
+            self._attempt("settings", self._look_at_settings)
             desired = self._attempt("declared", lambda: fetch_desired(self._api, self._scope))
             if isinstance(desired, Desired):
                 self._attempt("roles", lambda: self._reconcile(desired))
@@ -201,10 +200,9 @@ class Keeper:
         for name in renew_lost_slots(self._connection, self._scope):
             log(f"slot {name} made anew: it had lost its log, and its member may need `pgha reinit`")
 
-    def _look_at_settings(self) -> bool:
+    def _look_at_settings(self) -> None:
         with self._connection.cursor() as cursor:
             check_settings(cursor)
-        return True
 
     def _look_at_disk(self) -> None:
         self._low = self._guard.look(self._connection, primary=self._is_leading)
@@ -217,7 +215,7 @@ class Keeper:
         self._version = ""
         if desired.problems or self._refused:
             raise OSError("; ".join((*desired.problems, *self._refused)))
-        if self._is_startable:
+        if "settings" not in self._said:
             self._version = desired.version
 
     def _carry_out(self, desired: Desired) -> None:

@@ -43,3 +43,9 @@ def read_pod(pod: dict[str, Any], revision: str) -> Pod:
         has_keeper_trouble="keeper" in trouble,
         trouble=next(iter(trouble.values()), ""),
     )
+
+
+def configs(spec: dict[str, Any]) -> set[str]:
+    """Name the ConfigMaps that a pod is to read; that of Patroni has its content in the name."""
+    sources = [one for volume in spec["volumes"] for one in volume.get("projected", {}).get("sources", [])]
+    return {one["configMap"]["name"] for one in sources if "configMap" in one}

@@ -22,7 +22,7 @@ from pgha.disk import SETTING
 from pgha.keeper import ANNOTATION
 from pgha.kube import Api, tell
 from pgha.patroni import PORT, Member, Patroni, PatroniError, fingerprint, tls_context
-from pgha.pods import read_pod
+from pgha.pods import configs, read_pod
 from pgha.steps import Action, Facts, HopelessError, Pod, Step, next_step
 from pgha.volumes import grow
 
@@ -60,12 +60,6 @@ def make_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
     if postgresql:
         patch["postgresql"] = postgresql
     return patch
-
-
-def configs(spec: Mapping[str, Any]) -> set[str]:
-    """Name the ConfigMaps that a pod is to read; that of Patroni has its content in the name."""
-    sources = [one for volume in spec["volumes"] for one in volume.get("projected", {}).get("sources", [])]
-    return {one["configMap"]["name"] for one in sources if "configMap" in one}
 
 
 class Rollout:

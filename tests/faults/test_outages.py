@@ -13,6 +13,8 @@ from tests.faults.test_crashes import assert_nothing_lost, commits_that_wait_for
 from tests.faults.trial import Trial
 
 OUTAGE_SECONDS = 60
+# loopWait and retryTimeout: in that time a Patroni that goes on has asked who leads, or given up.
+FENCE_SECONDS = 12
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,8 @@ def test_the_api_server_is_away(database: Database, trial: Trial, nodes: Nodes) 
 def test_fencing_alone_leaves_one_writer(database: Database, trial: Trial, nodes: Nodes) -> None:
     """With no replica to confirm them the old primary's writes would go through, if nothing stopped it.
 
-    What it takes while it is cut off is lost: the quorum keeps that from being acknowledged.
+    What it takes while it is cut off is lost: the quorum keeps that from being acknowledged. So is what it
+    takes after a standstill, before its Patroni has asked; by then the Service leads to another.
     """
     with commits_that_wait_for_nobody(database):
         report = trial.play(
@@ -76,9 +79,20 @@ def test_fencing_alone_leaves_one_writer(database: Database, trial: Trial, nodes
         assert report.lost > 0, report
 
         node = nodes.of(database.primary())
+        thawed: list[float] = []
         report = trial.play(
-            "standstill of the node, durability none",
+            "standstill of the node, durability none (control)",
             lambda: nodes.freeze(node),
-            recover=lambda: nodes.thaw(node),
+            recover=lambda: (thawed.append(time.time()), nodes.thaw(node)),
         )
-        assert report.writers_at_once == 1, report
+        first = min(row.timeline for row in trial.rows["held"])
+        late = {
+            mode: [
+                row.sent - thawed[0] for row in rows if row.timeline == first and row.acknowledged > thawed[0]
+            ]
+            for mode, rows in trial.rows.items()
+        }
+        assert late["held"] == late["new"] == [], late
+        assert all(seconds < FENCE_SECONDS for seconds in late["direct"]), late
+        print("taken directly after the standstill, seconds:", late["direct"])  # noqa: T201 - the suite's result
+        assert report.timelines == 2, report

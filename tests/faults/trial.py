@@ -28,6 +28,8 @@ class Trial:
         self.record = Record() if record is None else record
         self.pod = f"{database.release}-writer"
         self._number = 0
+        # Of the last case.
+        self.rows: dict[str, list[Row]] = {}
 
     def start(self) -> None:
         """Make the pod, on the control plane, which no case stops."""
@@ -75,7 +77,8 @@ class Trial:
         database.wait_well(size=size, seconds=300)
         self._wait_for_rows(name, time.time() + CALM_SECONDS)
         self._inside(f"touch /tmp/stop-{name}; until [ -e /tmp/done-{name} ]; do sleep 0.1; done")
-        report = make_report(case, self.ledgers(name), self._present(name), since)
+        self.rows = self.ledgers(name)
+        report = make_report(case, self.rows, self._present(name), since)
         self.record.reports.append(report)
         print(report, flush=True)  # noqa: T201 - the suite's result
         return report

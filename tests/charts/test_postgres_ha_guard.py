@@ -10,10 +10,16 @@ from pgha.disk import MEBIBYTE, SETTING, Space
 
 
 class Store:
-    """Stands for Patroni's settings."""
+    """Stands for Patroni and its settings; `leader` None is one that does not answer."""
 
     def __init__(self) -> None:
         self.parameters: dict[str, str] = {}
+        self.leader: bool | None = False
+
+    def is_leader(self) -> bool:
+        if self.leader is None:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return self.leader
 
     def config(self) -> dict[str, Any]:
         return {"postgresql": {"parameters": dict(self.parameters)}}
@@ -163,6 +169,27 @@ def test_what_another_keeper_left_is_mended(volume: Volume) -> None:
 def test_a_replica_reports_and_changes_nothing(volume: Volume) -> None:
     found, store = make(volume, [])
     volume.free = 10
+    assert "10 of 4096 MiB" in found.look(None, primary=False)
+    assert store.parameters == {}
+
+
+def test_writes_are_stopped_before_the_leader_s_postgres_is_back(
+    volume: Volume, clock: Callable[[], None]
+) -> None:
+    """It met the end of its volume, and has the ballast only: the first moment could use that up."""
+    said: list[str] = []
+    found, store = make(volume, said)
+    volume.free, store.leader = 10, True
+    found.look(None, primary=False)
+    assert store.parameters == {SETTING: "on"}
+    clock()
+    assert "10 of 4096 MiB" in found.look(None, primary=True)
+    assert sum("writes are refused" in text for text in said) == 1, "it goes on as the same stop"
+
+
+def test_a_patroni_that_is_away_does_not_hide_that_a_volume_is_full(volume: Volume) -> None:
+    found, store = make(volume, [])
+    volume.free, store.leader = 10, None
     assert "10 of 4096 MiB" in found.look(None, primary=False)
     assert store.parameters == {}
 

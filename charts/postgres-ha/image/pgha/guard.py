@@ -60,7 +60,7 @@ class Guard:
         self._look_at_speed(spaces)
         for space in spaces:
             self._try_ballast(space)
-        if not primary:
+        if not primary and not self._is_to_lead(spaces):
             # The next time it leads, it begins anew.
             self._is_stopped, self._floors, self._next_config = False, {}, 0.0
             return describe_low(spaces, is_stopped=False)
@@ -74,6 +74,19 @@ class Guard:
         if low and connection is not None:
             self._end_writers(connection)
         return low
+
+    def _is_to_lead(self, spaces: list[Space]) -> bool:
+        """Whether Postgres is to be a primary on a volume that is short of space.
+
+        One that met the end of its volume comes back with no more than the ballast, and its first writes
+        could use that up.
+        """
+        if not describe_low(spaces, is_stopped=False):
+            return False
+        try:
+            return self._patroni().is_leader()
+        except OSError:
+            return False
 
     def _look_at_speed(self, spaces: list[Space]) -> None:
         now = time.monotonic()

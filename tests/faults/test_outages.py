@@ -64,7 +64,7 @@ def test_the_api_server_is_away(database: Database, trial: Trial, nodes: Nodes) 
     assert database.primary() == primary
 
 
-def test_fencing_alone_leaves_one_writer(database: Database, trial: Trial, nodes: Nodes) -> None:
+def test_fencing_without_a_quorum(database: Database, trial: Trial, nodes: Nodes) -> None:
     """With no replica to confirm them the old primary's writes would go through, if nothing stopped it.
 
     What it takes while it is cut off is lost: the quorum keeps that from being acknowledged. So is what it

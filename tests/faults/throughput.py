@@ -230,11 +230,11 @@ def measure(database: Database, rounds: int, seconds: int) -> Mapping[str, objec
         if not results:
             # Before anything has been written: afterwards there is vacuuming and checkpointing.
             idle = found.idle()
-            nodes = [str(database.pod(f"db-{number}")["spec"]["nodeName"]) for number in range(3)]
+            nodes = [str(database.pod(f"db-{number}")["spec"]["nodeName"]) for number in range(database.size)]
             found.start_plain(PLAIN, nodes[0])
             found.start_replicated(nodes[0], nodes[1:])
         results.append(found.compare(what, rounds, [PLAIN, REPLICATED]))
-    # Not the first of these three: the slots of members that were taken away keep the log for half an hour.
+    # Not the same release with fewer members: for half an hour the slots of those taken away keep the log.
     database.helm("uninstall", database.release, "--wait")
     alone = Database(database.context, database.namespace, database.image, "one")
     alone.apply("install", *SETTINGS, f"nodeSelector.kubernetes\\.io/hostname={nodes[0]}", members=1)

@@ -60,10 +60,14 @@ class Guard:
         self._look_at_speed(spaces)
         for space in spaces:
             self._try_ballast(space)
-        if not primary and not self._is_to_lead(spaces):
-            # The next time it leads, it begins anew.
-            self._is_stopped, self._floors, self._next_config = False, {}, 0.0
-            return describe_low(spaces, is_stopped=False)
+        if not primary:
+            low = describe_low(spaces, is_stopped=False)
+            # One that met the end of its volume comes back with no more than the ballast, and its first
+            # writes could use that up.
+            if not low or not self._holds_lock():
+                # The next time it leads, it begins anew.
+                self._is_stopped, self._floors, self._next_config = False, {}, 0.0
+                return low
         now = time.monotonic()
         if now >= self._floors_until:
             self._floors = {}
@@ -75,14 +79,8 @@ class Guard:
             self._end_writers(connection)
         return low
 
-    def _is_to_lead(self, spaces: list[Space]) -> bool:
-        """Whether Postgres is to be a primary on a volume that is short of space.
-
-        One that met the end of its volume comes back with no more than the ballast, and its first writes
-        could use that up.
-        """
-        if not describe_low(spaces, is_stopped=False):
-            return False
+    def _holds_lock(self) -> bool:
+        """Whether this member is to have the primary; not where its Patroni does not answer."""
         try:
             return self._patroni().is_leader()
         except OSError:
